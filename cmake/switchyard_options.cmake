@@ -1,0 +1,23 @@
+option(SWITCHYARD_TESTS "Build the tests" ON)
+option(SWITCHYARD_BENCH "Build the benchmarks" ON)
+set(SWITCHYARD_SANITIZE "" CACHE STRING "Sanitizers for our own code: address,undefined or thread")
+
+find_program(SWITCHYARD_CCACHE ccache)
+if(SWITCHYARD_CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${SWITCHYARD_CCACHE})
+endif()
+
+# Assertions stay on in production; they guard bugs of ours, not input. -ffp-contract=off: a product and a sum are fused where the
+# source says so (std::fma, intrinsics) and nowhere else, so that bits do not hang on the optimiser's choices.
+add_library(switchyard_flags INTERFACE)
+target_compile_options(switchyard_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Werror
+                                                  -ffp-contract=off -fno-math-errno)
+target_include_directories(switchyard_flags INTERFACE ${CMAKE_SOURCE_DIR})
+target_include_directories(switchyard_flags SYSTEM INTERFACE ${CMAKE_BINARY_DIR}/generated)
+target_link_libraries(switchyard_flags INTERFACE Threads::Threads)
+if(SWITCHYARD_SANITIZE)
+  target_compile_options(switchyard_flags INTERFACE -fsanitize=${SWITCHYARD_SANITIZE} -fno-omit-frame-pointer -g)
+  target_link_options(switchyard_flags INTERFACE -fsanitize=${SWITCHYARD_SANITIZE})
+endif()
+set(CMAKE_CXX_FLAGS_RELEASE "-O2")
+set(CMAKE_CXX_FLAGS_DEBUG "-O1 -g")
