@@ -147,6 +147,9 @@ struct OpTable {
   // of each pair, magnitude included; positions (rows).
   void (*rope)(ThreadPool& pool, const RopeSpec& spec, const float* cos_sin, const uint32_t* positions, float* x, size_t x_row_stride,
                uint32_t rows, uint32_t heads, uint32_t head_dim);
+  // y[r][h][:d] = x[r][h][:d]; strides in floats. (MLA: the rotary part of a query beside its absorbed part.)
+  void (*copy)(ThreadPool& pool, const float* x, size_t x_row_stride, size_t x_head_stride, uint32_t rows, uint32_t heads,
+               uint32_t d, float* y, size_t y_row_stride, size_t y_head_stride);
   // Rows of an embedding table kept as float32 or bfloat16 (vocab, d).
   void (*embed)(ThreadPool& pool, WeightForm form, const void* table, const int32_t* ids, uint32_t rows, uint32_t d, float* y);
 
