@@ -1,0 +1,63 @@
+#include <cstring>
+
+#include "kernels/api/ops.h"
+#include "kernels/cpu/plain.h"
+#include "kernels/cpu/tables.h"
+
+namespace switchyard::kernels {
+
+namespace cpu {
+
+const OpTable kPlainTable = {
+    .name = "cpu-plain",
+    .packed_bytes = plain::packed_bytes,
+    .pack_rows = plain::pack_rows,
+    .pack_row_unit = plain::pack_row_unit,
+    .encoded_row_bytes = plain::encoded_row_bytes,
+    .encode_rows = plain::encode_rows,
+    .gemm = plain::gemm,
+    .gemm_heads = plain::gemm_heads,
+    .grouped_mlp = plain::grouped_mlp,
+    .rms_norm = plain::rms_norm,
+    .add = plain::add,
+    .add_gated = plain::add_gated,
+    .rope = plain::rope,
+    .copy = copy,
+    .embed = embed,
+    .route = route,
+    .combine = plain::combine,
+    .kv_block_bytes = plain::kv_block_bytes,
+    .kv_write = plain::kv_write,
+    .attention = plain::attention,
+};
+
+}  // namespace cpu
+
+namespace {
+
+struct Tables {
+  const OpTable* list[4];
+  size_t count = 0;
+
+  Tables() { list[count++] = &cpu::kPlainTable; }
+};
+
+const Tables& tables() {
+  static const Tables found;
+  return found;
+}
+
+}  // namespace
+
+BackendList cpu_backends() { return {tables().list, tables().count}; }
+
+const OpTable* find_backend(const char* name) {
+  const BackendList list = cpu_backends();
+  if (name == nullptr || std::strcmp(name, "auto") == 0) return list.tables[0];
+  for (size_t i = 0; i < list.count; ++i) {
+    if (std::strcmp(list.tables[i]->name, name) == 0) return list.tables[i];
+  }
+  return nullptr;
+}
+
+}  // namespace switchyard::kernels

@@ -1,0 +1,21 @@
+// The CPU's op tables, one a file, and the ops that more than one of them takes as they are.
+#pragma once
+
+#include "kernels/api/ops.h"
+
+namespace switchyard::kernels::cpu {
+
+extern const OpTable kPlainTable;  // the definition of every op: scalar, readable, slow
+
+// router.cpp: scalar in every table. A row costs about a microsecond, and the same code chooses the same experts for
+// the same logits whatever the instruction set.
+void route(ThreadPool& pool, const RouterSpec& spec, const float* logits, const float* correction_bias, uint32_t rows,
+           int32_t* ids, float* weights);
+
+// plain_rows.cpp
+void copy(ThreadPool& pool, const float* x, size_t x_row_stride, size_t x_head_stride, uint32_t rows, uint32_t heads,
+          uint32_t d, float* y, size_t y_row_stride, size_t y_head_stride);
+void embed(ThreadPool& pool, WeightForm form, const void* table, const int32_t* ids, uint32_t rows, uint32_t d,
+           float* y);
+
+}  // namespace switchyard::kernels::cpu
