@@ -1,0 +1,113 @@
+// Combinations of keys that cannot work. Each rule is a few lines; all of them are looked at, so that a person hears of
+// all at once.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "common/config/schema.h"
+
+namespace switchyard::config {
+namespace {
+
+bool is_loopback(std::string_view host) { return host == "localhost" || host == "::1" || host.starts_with("127."); }
+
+std::string_view host_name(std::string_view host_and_slots) {
+  return host_and_slots.substr(0, host_and_slots.find(':'));
+}
+
+uint32_t slots_of(std::string_view host_and_slots, uint32_t otherwise) {
+  const auto colon = host_and_slots.find(':');
+  if (colon == std::string_view::npos) return otherwise;
+  uint32_t slots = otherwise;
+  std::from_chars(host_and_slots.data() + colon + 1, host_and_slots.data() + host_and_slots.size(), slots);
+  return slots;
+}
+
+bool any_remote(const std::vector<std::string>& hosts) {
+  return std::any_of(hosts.begin(), hosts.end(), [](const std::string& h) { return !is_loopback(host_name(h)); });
+}
+
+}  // namespace
+
+std::vector<Conflict> find_conflicts(const ClusterConfig& config) {
+  std::vector<Conflict> found;
+  auto conflict = [&](std::string section, std::string name, std::string message) {
+    found.push_back({std::move(section), std::move(name), std::move(message)});
+  };
+  const auto& w = config.worker;
+  const auto& f = config.frontend;
+  const auto& c = config.coordinator;
+
+  if (w.exchange == "local" && w.data_parallel_size > 1) {
+    conflict("worker", "exchange",
+             fmt::format("local joins one rank, and data_parallel_size is {}", w.data_parallel_size));
+  }
+  if (w.device == "cpu" && (w.exchange == "nccl" || w.exchange == "staged")) {
+    conflict("worker", "exchange", fmt::format("{} moves GPU memory, and device is cpu", w.exchange));
+  }
+  if (w.device == "cpu" && !w.gpu_model.empty()) conflict("worker", "gpu_model", "is given, and device is cpu");
+  if (w.gpu_model.empty() != (w.gpus_per_node == 0)) {
+    conflict("worker", w.gpu_model.empty() ? "gpus_per_node" : "gpu_model",
+             "gpu_model and gpus_per_node are given together or not at all");
+  }
+
+  // Room for the ranks: a host without a count of slots holds as many as it has GPUs, or any number of CPU ranks.
+  if (!w.hosts.empty()) {
+    uint64_t slots = 0;
+    bool bounded = true;
+    for (const auto& host : w.hosts) {
+      if (w.gpus_per_node == 0 && host.find(':') == std::string::npos) bounded = false;
+      const uint32_t here = slots_of(host, w.gpus_per_node);
+      if (w.gpus_per_node > 0 && here > w.gpus_per_node) {
+        conflict("worker", "hosts",
+                 fmt::format("{} asks for {} ranks, and gpus_per_node is {}", host_name(host), here, w.gpus_per_node));
+      }
+      slots += here;
+    }
+    if (bounded && slots < w.data_parallel_size) {
+      conflict("worker", "hosts",
+               fmt::format("have room for {} ranks, and data_parallel_size is {}", slots, w.data_parallel_size));
+    }
+  } else if (w.gpus_per_node > 0 && w.data_parallel_size > w.gpus_per_node) {
+    conflict("worker", "data_parallel_size",
+             fmt::format("is {}, and this machine has {} GPUs (gpus_per_node)", w.data_parallel_size, w.gpus_per_node));
+  }
+  if (config.launcher == "srun" && !w.mpirun_args.empty())
+    conflict("worker", "mpirun_args", "are given, and launcher is srun");
+  if (w.step_deadline_ms <= config.heartbeat_ms) {
+    conflict("worker", "step_deadline_ms", fmt::format("must be longer than heartbeat_ms, {}", config.heartbeat_ms));
+  }
+
+  // Addresses that other machines must reach.
+  if (any_remote(w.hosts)) {
+    if (is_loopback(w.listen_host)) {
+      conflict("worker", "listen_host",
+               fmt::format("{} cannot be reached from other machines, and worker.hosts names some", w.listen_host));
+    }
+    if (is_loopback(c.host)) {
+      conflict("coordinator", "host",
+               fmt::format("{} cannot be reached from other machines, and worker.hosts names some", c.host));
+    }
+  }
+  if (any_remote(f.hosts) && is_loopback(c.host) && !any_remote(w.hosts)) {
+    conflict("coordinator", "host",
+             fmt::format("{} cannot be reached from other machines, and frontend.hosts names some", c.host));
+  }
+
+  // Ports.
+  if (f.port != 0 && f.port + f.count - 1 > 65535) {
+    conflict("frontend", "port", fmt::format("{} frontends from port {} on go beyond 65535", f.count, f.port));
+  }
+  auto is_frontend_port = [&](uint16_t port) { return f.port != 0 && port >= f.port && port < f.port + f.count; };
+  if (c.admin_port != 0 && is_frontend_port(c.admin_port)) {
+    conflict("coordinator", "admin_port", fmt::format("{} is a frontend's port as well", c.admin_port));
+  }
+  if (c.port != 0 && is_frontend_port(c.port))
+    conflict("coordinator", "port", fmt::format("{} is a frontend's port as well", c.port));
+  if (c.port != 0 && c.port == c.admin_port)
+    conflict("coordinator", "port", fmt::format("{} is admin_port as well", c.port));
+  return found;
+}
+
+}  // namespace switchyard::config
