@@ -1,7 +1,8 @@
 // Who holds which KV blocks. Pure bookkeeping: the memory itself is the engine's.
 //
-// Layers are grouped by window: a block id of a group stands for one block in each of the group's layers. A full-attention group keeps every
-// position; a sliding group gives blocks back once every position in them has slid out of the window.
+// Layers are grouped by window: a block id of a group stands for one block in each of the group's layers. A
+// full-attention group keeps every position; a sliding group gives blocks back once every position in them has slid out
+// of the window.
 //
 // Thread: the engine thread.
 #pragma once
@@ -29,8 +30,8 @@ class KvCache {
   size_t group_count() const;
   KvTables make_tables() const;
 
-  // Makes room for positions [0, end) of which [0, computed) are already in the cache. All or nothing: false, and nothing changed, when any
-  // group is short of blocks.
+  // Makes room for positions [0, end) of which [0, computed) are already in the cache. All or nothing: false, and
+  // nothing changed, when any group is short of blocks.
   bool grow(KvTables& tables, uint32_t computed, uint32_t end);
   // Gives back the blocks that no position >= `computed` can see (window groups only).
   void slide(KvTables& tables, uint32_t computed);
