@@ -1,0 +1,77 @@
+// The handshake as a state machine without sockets: both ends prove that they know the secret, and neither reveals it.
+//
+//   client: Hello      (version, who, 32 random bytes)
+//   server: HelloReply (version, who, 32 random bytes, HMAC-SHA256(secret, "server" | client nonce | server nonce)), or
+//   an error client: HelloProof (HMAC-SHA256(secret, "client" | client nonce | server nonce)) server: HelloDone
+// The labels differ, so that a proof cannot be played back in the other direction; the nonces are fresh, so that it
+// cannot be played back later.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "common/net/net.h"
+#include "common/wire/switchyard.pb.h"
+
+namespace switchyard::net {
+
+inline constexpr size_t kNonceBytes = 32;
+inline constexpr size_t kProofBytes = 32;
+
+// HMAC-SHA256(secret, label | client_nonce | server_nonce).
+std::string proof_of(std::string_view secret, std::string_view label, std::string_view client_nonce,
+                     std::string_view server_nonce);
+// In time that depends on the lengths only.
+bool equal_in_constant_time(std::string_view a, std::string_view b);
+// Fit for a log line: at most 256 bytes, anything but printable ASCII replaced.
+std::string printable(std::string_view text);
+const char* role_name(wire::Role role);  // "worker"
+
+class Handshake {
+ public:
+  // What to do after a frame: send `send` if set; then, with an error, close; with done, the peer is who it says.
+  struct Step {
+    std::optional<wire::Frame> send;
+    std::optional<Error> error;
+    bool done = false;
+  };
+
+  // The references must outlive the handshake.
+  static Handshake client(const Identity& self, const std::string& secret, uint32_t version) {
+    return Handshake(self, secret, version, State::kClientStart);
+  }
+  static Handshake server(const Identity& self, const std::string& secret, uint32_t version) {
+    return Handshake(self, secret, version, State::kServerWaitsHello);
+  }
+
+  // Client: its first frame. Server: nothing.
+  std::optional<wire::Frame> start();
+  Step receive(const wire::Frame& frame);
+
+  // Role, name, pid and host as far as the peer has told.
+  const Peer& peer() const { return peer_; }
+  // What it waits for, for the message of a missed deadline.
+  const char* waiting_for() const;
+
+ private:
+  enum class State { kClientStart, kClientWaitsReply, kClientWaitsDone, kServerWaitsHello, kServerWaitsProof, kOver };
+
+  Handshake(const Identity& self, const std::string& secret, uint32_t version, State state)
+      : self_(&self), secret_(&secret), version_(version), state_(state) {}
+
+  Step on_hello(const wire::Hello& hello);
+  Step on_reply(const wire::HelloReply& reply);
+  Step on_proof(const wire::HelloProof& proof);
+  Step on_done(const wire::HelloDone& done);
+  std::string version_mismatch(uint32_t theirs) const;
+
+  const Identity* self_;
+  const std::string* secret_;
+  uint32_t version_;
+  State state_;
+  std::string client_nonce_, server_nonce_;
+  Peer peer_{};
+};
+
+}  // namespace switchyard::net
