@@ -1,3 +1,57 @@
 # The verbs a person types. Each is a line or two over CMake; see README.md.
-build:
-	cmake --preset release && cmake --build --preset release
+.DEFAULT_GOAL := build
+.PHONY: deps build build-all run test test-venv bench sanitize format lint clean
+SHELL := /bin/bash
+
+sources = $(shell git ls-files '*.h' '*.cpp')
+
+# Debian packages that are missing; says what it installs, and nothing when all is there.
+deps:
+	@launch/deps.sh
+
+# ninja runs cmake again by itself when a CMakeLists.txt changed.
+build/build.ninja:
+	cmake --preset release
+
+# The programs, in build/bin.
+build: build/build.ninja
+	cmake --build --preset release --target switchyard
+
+# The programs, the tests and the benchmarks.
+build-all: build/build.ninja
+	cmake --build --preset release
+
+# The whole cluster on this machine, a first answer, a line to try; Ctrl-C ends it.
+run: deps build
+	@exec build/bin/switchyard up configs/local.yaml --demo
+
+test: deps build-all test-venv
+	ctest --test-dir build -j2 --output-on-failure
+
+# Python packages of tests/requirements.txt, in build/venv.
+test-venv:
+	@tests/venv.sh build/venv
+
+bench: deps build-all
+	@set -e; for bench in build/bin/*_bench tests/bench/*.sh; do [ -x "$$bench" ] || continue; echo "== $$bench"; "$$bench"; done
+
+# Unit tests under AddressSanitizer and UndefinedBehaviorSanitizer, and those of threads and sockets under ThreadSanitizer.
+tsan_folders = $(patsubst tests/unit/%/CMakeLists.txt,%,$(wildcard $(addsuffix /CMakeLists.txt,$(addprefix tests/unit/,net kernels scheduler exchange))))
+sanitize: deps
+	cmake --preset asan && cmake --build build-asan --target tests/unit/all
+	LSAN_OPTIONS=suppressions=$(CURDIR)/tests/lsan.supp ctest --test-dir build-asan/tests/unit -j2 --output-on-failure
+	cmake --preset tsan && cmake --build build-tsan --target $(patsubst %,tests/unit/%/all,$(tsan_folders))
+	set -e; for folder in $(tsan_folders); do ctest --test-dir build-tsan/tests/unit/$$folder -j2 --output-on-failure; done
+
+format:
+	@launch/deps.sh clang-format
+	clang-format -i $(sources)
+
+lint: build/build.ninja
+	@launch/deps.sh clang-format clang-tidy
+	clang-format --dry-run -Werror $(sources)
+	cmake --build --preset release --target switchyard_wire
+	run-clang-tidy -quiet -p build '^$(CURDIR)/(common|coordinator|frontend|kernels|launch|worker)/.*'
+
+clean:
+	rm -rf build build-dev build-asan build-tsan
