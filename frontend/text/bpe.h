@@ -1,0 +1,89 @@
+// Byte-pair encoding as Hugging Face's tokenizers do it: of all adjacent pairs the one of the lowest rank is merged,
+// the leftmost among equals, until no pair has a rank (Sennrich et al. 2016, arXiv:1508.07909, section 3.2).
+//
+// Time: n log n in the length of a piece. Memory: 16 bytes per slot of a table at most half full of merges.
+#pragma once
+
+#include <atomic>
+#include <string>
+
+#include "frontend/text/model.h"
+#include "frontend/text/token_table.h"
+
+namespace switchyard::text {
+
+// A model of kind "BPE". Fails with kInvalid for a merge whose parts or result are not in the vocabulary, and for
+// dropout, continuing_subword_prefix or end_of_word_suffix, which no byte-level vocabulary has.
+Result<std::unique_ptr<Model>> load_bpe(const boost::json::object& spec, bool byte_level, std::string_view where);
+
+// Pairs of ids and what becomes of them.
+class MergeTable {
+ public:
+  struct Merge {
+    uint32_t rank;
+    int32_t result;
+  };
+  explicit MergeTable(size_t count);
+  // The same pair again replaces the first.
+  void add(int32_t left, int32_t right, Merge merge);
+  // Null where the pair does not merge.
+  const Merge* find(int32_t left, int32_t right) const {
+    const uint64_t key = pack(left, right);
+    for (size_t slot = spread(key) & mask_;; slot = (slot + 1) & mask_) {
+      if (slots_[slot].key == key) return &slots_[slot].merge;
+      if (slots_[slot].key == kFree) return nullptr;
+    }
+  }
+
+ private:
+  struct Slot {
+    uint64_t key;
+    Merge merge;
+  };
+  static constexpr uint64_t kFree = ~uint64_t{0};
+  static uint64_t pack(int32_t left, int32_t right) {
+    return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
+  }
+  // Fibonacci hashing: 2^64 divided by the golden ratio; the high bits are the good ones.
+  static size_t spread(uint64_t key) {
+    key ^= key >> 29;
+    return static_cast<size_t>((key * 0x9E3779B97F4A7C15u) >> 32);
+  }
+  std::vector<Slot> slots_;
+  size_t mask_;
+};
+
+class Bpe : public Model {
+ public:
+  struct Options {
+    bool byte_level = false;
+    bool ignore_merges = false;
+    bool byte_fallback = false;
+    bool fuse_unk = false;
+    std::optional<int32_t> unk_id;
+  };
+  // vocabulary: tokens as they are written; pieces: the same as bytes where byte_level, else a copy of it.
+  Bpe(Options options, TokenTable vocabulary, TokenTable pieces, MergeTable merges);
+
+  void encode(std::string_view piece, std::vector<int32_t>& out) const override;
+  std::optional<int32_t> token_to_id(std::string_view token) const override;
+  std::optional<std::string_view> id_to_token(int32_t id) const override;
+  int32_t id_limit() const override { return static_cast<int32_t>(entry_of_id_.size()); }
+
+ private:
+  void first_symbols(std::string_view piece, std::vector<int32_t>& symbols) const;
+  void merge_short(std::vector<int32_t>& symbols) const;
+  void merge_long(std::vector<int32_t>& symbols) const;
+
+  Options options_;
+  TokenTable vocabulary_;
+  TokenTable pieces_;
+  MergeTable merges_;
+  std::vector<int32_t> entry_of_id_;  // entry of vocabulary_, -1: none
+  int32_t byte_id_[256];              // of the one-byte pieces (byte_level) or of <0xNN> (byte_fallback); -1: none
+  // Whether the merges of a vocabulary entry's own text give that one token: 0 not looked at yet, 1 yes, 2 no. Most
+  // pieces of a text are tokens, and after the first time need no merging. Racing threads write the same value.
+  mutable std::vector<std::atomic<uint8_t>> whole_;
+};
+
+}  // namespace switchyard::text

@@ -1,0 +1,50 @@
+// The stage that cuts normalised text into the pieces that the model encodes one by one. Kinds: ByteLevel, Split,
+// Digits, Punctuation, Sequence. Each is an entry of the list in pre_tokenizer.cpp; another kind is refused by its
+// name.
+//
+// Thread: any; const use. Blocks: no.
+#pragma once
+
+#include <boost/json/fwd.hpp>
+#include <deque>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/result.h"
+
+namespace switchyard::text {
+
+// The pieces of one text: views into it, or into texts that a step had to write.
+struct Pieces {
+  std::vector<std::string_view> list;
+  std::vector<std::string_view> next;  // what a step writes before it becomes the list
+  std::deque<std::string> owned;
+};
+
+class PreTokenizerStep {
+ public:
+  virtual ~PreTokenizerStep() = default;
+  // Replaces each piece by its parts, none of them empty. Each piece is a text of its own.
+  virtual void apply(Pieces& pieces) const = 0;
+};
+
+class PreTokenizer {
+ public:
+  // Fails with kInvalid, naming the kind, the pattern or the key.
+  static Result<PreTokenizer> load(const boost::json::value& spec, std::string_view where);
+
+  // The pieces of a text, valid UTF-8, in pieces.list.
+  void apply(std::string_view text, Pieces& pieces) const;
+
+  // True where the last step is ByteLevel: then the pieces are bytes, and the model maps them to the alphabet of the
+  // vocabulary itself, which saves writing every text a second time. A ByteLevel before the last step writes it.
+  bool gives_bytes() const { return gives_bytes_; }
+
+ private:
+  std::vector<std::unique_ptr<PreTokenizerStep>> steps_;
+  bool gives_bytes_ = false;
+};
+
+}  // namespace switchyard::text

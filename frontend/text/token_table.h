@@ -1,0 +1,50 @@
+// Tokens by id and ids by token: one arena of text, one table of open addressing.
+//
+// Thread: any for const use; add() from one thread, before.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace switchyard::text {
+
+class TokenTable {
+ public:
+  // Room for count tokens of text_bytes in all; more than these is a bug of the caller.
+  TokenTable(size_t count, size_t text_bytes);
+
+  // A token of its text. The same text again replaces its id.
+  void add(std::string_view token, int32_t id);
+
+  // The entry of a text, -1 for none.
+  int32_t find(std::string_view token) const {
+    for (size_t slot = hash(token) & mask_;; slot = (slot + 1) & mask_) {
+      const int32_t entry = slots_[slot];
+      if (entry < 0 || text(entry) == token) return entry;
+    }
+  }
+  int32_t id(int32_t entry) const { return entries_[static_cast<size_t>(entry)].id; }
+  std::string_view text(int32_t entry) const {
+    const Entry& e = entries_[static_cast<size_t>(entry)];
+    return {arena_.data() + e.offset, e.size};
+  }
+  size_t size() const { return entries_.size(); }
+
+ private:
+  struct Entry {
+    uint32_t offset;
+    uint32_t size;
+    int32_t id;
+  };
+  static size_t hash(std::string_view token) { return std::hash<std::string_view>{}(token); }
+
+  std::string arena_;
+  std::vector<Entry> entries_;
+  std::vector<int32_t> slots_;  // entry, -1: free
+  size_t mask_;
+};
+
+}  // namespace switchyard::text

@@ -1,0 +1,306 @@
+#include "frontend/text/tokenizer.h"
+
+#include <fmt/format.h>
+
+#include <boost/json.hpp>
+#include <filesystem>
+
+#include "frontend/text/added_tokens.h"
+#include "frontend/text/decoder.h"
+#include "frontend/text/json_fields.h"
+#include "frontend/text/model.h"
+#include "frontend/text/normalizer.h"
+#include "frontend/text/post_processor.h"
+#include "frontend/text/pre_tokenizer.h"
+
+namespace switchyard::text {
+
+namespace json = boost::json;
+
+struct Tokenizer::Impl {
+  std::vector<std::unique_ptr<Normalizer>> normalizer;
+  TokenFinder raw_tokens;         // looked for in the text as it is
+  TokenFinder normalized_tokens;  // looked for in the normalised text
+  PreTokenizer pre_tokenizer;
+  std::unique_ptr<Model> model;
+  PostProcessor post_processor;
+  TokenizerConfig config;
+
+  std::vector<AddedToken> added;
+  // By id.
+  struct Token {
+    uint64_t bytes_offset = 0;
+    uint32_t bytes_size = 0;
+    int32_t added = -1;  // index into added
+    bool special = false;
+  };
+  std::vector<Token> tokens;
+  std::string bytes;
+
+  std::string normalize(std::string_view text) const {
+    std::string out(text);
+    for (const auto& step : normalizer) out = step->normalize(out);
+    return out;
+  }
+
+  Status load(const json::object& file);
+  void index_tokens(const Decoder& decoder);
+  void encode_text(std::string_view text, Pieces& pieces, std::vector<int32_t>& out) const {
+    pre_tokenizer.apply(text, pieces);
+    for (const auto piece : pieces.list) model->encode(piece, out);
+  }
+};
+
+namespace {
+
+const json::value& field_or_null(const json::object& object, std::string_view key) {
+  static const json::value null;
+  const auto* value = object.if_contains(key);
+  return value == nullptr ? null : *value;
+}
+
+// A special token of tokenizer_config.json: text, an object with "content", or null.
+Result<std::string> special_token(const json::object& config, std::string_view key, std::string_view where) {
+  const auto& value = field_or_null(config, key);
+  if (value.is_null()) return std::string();
+  if (const auto* text = value.if_string()) return std::string(*text);
+  if (const auto* object = value.if_object()) return string_field(*object, "content", fmt::format("{}.{}", where, key));
+  return field_error(where, key, "a string or an object is expected");
+}
+
+Result<TokenizerConfig> parse_config(std::string_view text, std::string_view where) {
+  TokenizerConfig out;
+  SWITCHYARD_ASSIGN(const json::value value, parse_json(text, where));
+  SWITCHYARD_ASSIGN(const auto* object, as_object(value, where));
+  SWITCHYARD_ASSIGN(out.bos_token, special_token(*object, "bos_token", where));
+  SWITCHYARD_ASSIGN(out.eos_token, special_token(*object, "eos_token", where));
+  SWITCHYARD_ASSIGN(out.unk_token, special_token(*object, "unk_token", where));
+  SWITCHYARD_ASSIGN(out.pad_token, special_token(*object, "pad_token", where));
+  const auto& source = field_or_null(*object, "chat_template");
+  if (const auto* single = source.if_string()) {
+    out.chat_templates.emplace_back("default", std::string(*single));
+  } else if (const auto* list = source.if_array()) {
+    for (size_t i = 0; i < list->size(); ++i) {
+      const std::string here = fmt::format("{}.chat_template[{}]", where, i);
+      SWITCHYARD_ASSIGN(const auto* entry, as_object((*list)[i], here));
+      SWITCHYARD_ASSIGN(std::string name, string_field(*entry, "name", here));
+      SWITCHYARD_ASSIGN(std::string body, string_field(*entry, "template", here));
+      out.chat_templates.emplace_back(std::move(name), std::move(body));
+    }
+  } else if (!source.is_null()) {
+    return field_error(where, "chat_template", "a string or a list of {name, template} is expected");
+  }
+  return out;
+}
+
+Error in_file(const std::string& path, const Error& error) {
+  return Error{error.code, fmt::format("{}: {}", path, error.message)};
+}
+
+}  // namespace
+
+const std::string* TokenizerConfig::chat_template(std::string_view name) const {
+  for (const auto& [known, source] : chat_templates) {
+    if (known == name) return &source;
+  }
+  return nullptr;
+}
+
+Status Tokenizer::Impl::load(const json::object& file) {
+  SWITCHYARD_ASSIGN(normalizer, load_normalizer(field_or_null(file, "normalizer"), "normalizer"));
+  SWITCHYARD_ASSIGN(pre_tokenizer, PreTokenizer::load(field_or_null(file, "pre_tokenizer"), "pre_tokenizer"));
+  const auto* model_spec = file.if_contains("model");
+  if (model_spec == nullptr) return Error{Errc::kInvalid, "model: missing"};
+  SWITCHYARD_ASSIGN(model, load_model(*model_spec, pre_tokenizer.gives_bytes(), "model"));
+  SWITCHYARD_ASSIGN(post_processor, load_post_processor(field_or_null(file, "post_processor"), "post_processor"));
+  SWITCHYARD_ASSIGN(const auto decoder, load_decoder(field_or_null(file, "decoder"), "decoder"));
+  SWITCHYARD_ASSIGN(added, load_added_tokens(field_or_null(file, "added_tokens"), "added_tokens"));
+  for (const auto& token : added) {
+    if (token.normalized) {
+      normalized_tokens.add(normalize(token.content), token);
+    } else {
+      raw_tokens.add(token.content, token);
+    }
+  }
+  index_tokens(*decoder);
+  return {};
+}
+
+void Tokenizer::Impl::index_tokens(const Decoder& decoder) {
+  tokens.resize(static_cast<size_t>(model->id_limit()));
+  for (size_t i = 0; i < added.size(); ++i) {
+    const auto id = static_cast<size_t>(added[i].id);
+    if (id >= tokens.size()) tokens.resize(id + 1);
+    tokens[id].added = static_cast<int32_t>(i);
+    tokens[id].special = added[i].special;
+  }
+  // An added token hides a token of the model with the same id.
+  for (size_t id = 0; id < tokens.size(); ++id) {
+    auto& token = tokens[id];
+    const auto of_model = model->id_to_token(static_cast<int32_t>(id));
+    if (token.added < 0 && !of_model) continue;
+    const std::string decoded = decoder.token_bytes(
+        token.added >= 0 ? std::string_view(added[static_cast<size_t>(token.added)].content) : *of_model);
+    token.bytes_offset = bytes.size();
+    token.bytes_size = static_cast<uint32_t>(decoded.size());
+    bytes += decoded;
+  }
+}
+
+Tokenizer::Tokenizer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Tokenizer::~Tokenizer() = default;
+
+Result<std::shared_ptr<const Tokenizer>> Tokenizer::parse(std::string_view tokenizer_json,
+                                                          std::string_view config_json) {
+  auto impl = std::make_unique<Impl>();
+  {
+    SWITCHYARD_ASSIGN(const json::value value, parse_json(tokenizer_json, "tokenizer.json"));
+    SWITCHYARD_ASSIGN(const auto* file, as_object(value, "tokenizer.json"));
+    SWITCHYARD_TRY(impl->load(*file));
+  }
+  if (!config_json.empty()) {
+    SWITCHYARD_ASSIGN(impl->config, parse_config(config_json, "tokenizer_config.json"));
+  }
+  return std::shared_ptr<const Tokenizer>(new Tokenizer(std::move(impl)));
+}
+
+Result<std::shared_ptr<const Tokenizer>> Tokenizer::load(const std::string& path) {
+  namespace fs = std::filesystem;
+  std::error_code code;
+  const fs::path file = fs::is_directory(path, code) ? fs::path(path) / "tokenizer.json" : fs::path(path);
+  const fs::path directory = file.parent_path();
+  SWITCHYARD_ASSIGN(const std::string text, read_text_file(file.string()));
+  std::string config;
+  const fs::path config_file = directory / "tokenizer_config.json";
+  if (fs::exists(config_file, code)) {
+    SWITCHYARD_ASSIGN(config, read_text_file(config_file.string()));
+  }
+  auto impl = std::make_unique<Impl>();
+  {
+    auto value = parse_json(text, "not a tokenizer.json");
+    if (!value.ok()) return in_file(file.string(), value.error());
+    const auto* object = value->if_object();
+    if (object == nullptr) return Error{Errc::kInvalid, fmt::format("{}: an object is expected", file.string())};
+    if (const auto status = impl->load(*object); !status.ok()) return in_file(file.string(), status.error());
+  }
+  if (!config.empty()) {
+    auto parsed = parse_config(config, "tokenizer_config.json");
+    if (!parsed.ok()) return in_file(config_file.string(), parsed.error());
+    impl->config = std::move(parsed).value();
+  }
+  const fs::path template_file = directory / "chat_template.jinja";
+  if (fs::exists(template_file, code)) {
+    SWITCHYARD_ASSIGN(std::string source, read_text_file(template_file.string()));
+    auto& templates = impl->config.chat_templates;
+    std::erase_if(templates, [](const auto& entry) { return entry.first == "default"; });
+    templates.insert(templates.begin(), {"default", std::move(source)});
+  }
+  return std::shared_ptr<const Tokenizer>(new Tokenizer(std::move(impl)));
+}
+
+std::vector<int32_t> Tokenizer::encode(std::string_view utf8, bool add_special_tokens, SpecialText special_text) const {
+  std::string repaired;
+  if (!is_valid_utf8(utf8)) {
+    repaired = repair_utf8(utf8);
+    utf8 = repaired;
+  }
+  const bool plain = special_text == SpecialText::kStaysText;
+  std::vector<int32_t> out;
+  out.reserve(utf8.size() / 3 + 4);
+  if (add_special_tokens) out = impl_->post_processor.prefix;
+  std::vector<Segment> segments, inner;
+  Pieces pieces;
+  impl_->raw_tokens.split(utf8, plain, segments);
+  for (const auto& segment : segments) {
+    if (segment.id >= 0) {
+      out.push_back(segment.id);
+      continue;
+    }
+    std::string normalized;
+    std::string_view text = segment.text;
+    if (!impl_->normalizer.empty()) {
+      normalized = impl_->normalize(text);
+      text = normalized;
+    }
+    if (impl_->normalized_tokens.empty()) {
+      impl_->encode_text(text, pieces, out);
+      continue;
+    }
+    inner.clear();
+    impl_->normalized_tokens.split(text, plain, inner);
+    for (const auto& part : inner) {
+      if (part.id >= 0) {
+        out.push_back(part.id);
+      } else {
+        impl_->encode_text(part.text, pieces, out);
+      }
+    }
+  }
+  if (add_special_tokens)
+    out.insert(out.end(), impl_->post_processor.suffix.begin(), impl_->post_processor.suffix.end());
+  return out;
+}
+
+std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special_tokens) const {
+  std::string out;
+  Utf8Repair repair;
+  for (const int32_t id : ids) {
+    if (skip_special_tokens && is_special(id)) continue;
+    repair.push(token_bytes(id), out);
+  }
+  repair.finish(out);
+  return out;
+}
+
+std::string Tokenizer::token_text(int32_t id) const {
+  if (id < 0 || id >= vocab_size()) return {};
+  const auto& token = impl_->tokens[static_cast<size_t>(id)];
+  if (token.added >= 0) return impl_->added[static_cast<size_t>(token.added)].content;
+  return std::string(impl_->model->id_to_token(id).value_or(std::string_view()));
+}
+
+std::string_view Tokenizer::token_bytes(int32_t id) const {
+  if (id < 0 || id >= vocab_size()) return {};
+  const auto& token = impl_->tokens[static_cast<size_t>(id)];
+  return std::string_view(impl_->bytes).substr(token.bytes_offset, token.bytes_size);
+}
+
+std::optional<int32_t> Tokenizer::token_to_id(std::string_view token) const {
+  for (const auto& added : impl_->added) {
+    if (added.content == token) return added.id;
+  }
+  return impl_->model->token_to_id(token);
+}
+
+bool Tokenizer::is_special(int32_t id) const {
+  return id >= 0 && id < vocab_size() && impl_->tokens[static_cast<size_t>(id)].special;
+}
+
+int32_t Tokenizer::vocab_size() const { return static_cast<int32_t>(impl_->tokens.size()); }
+
+const TokenizerConfig& Tokenizer::config() const { return impl_->config; }
+
+std::optional<int32_t> Tokenizer::bos_id() const {
+  return impl_->config.bos_token.empty() ? std::nullopt : token_to_id(impl_->config.bos_token);
+}
+
+std::optional<int32_t> Tokenizer::eos_id() const {
+  return impl_->config.eos_token.empty() ? std::nullopt : token_to_id(impl_->config.eos_token);
+}
+
+StreamDecoder::StreamDecoder(std::shared_ptr<const Tokenizer> tokenizer, bool skip_special_tokens)
+    : tokenizer_(std::move(tokenizer)), skip_special_tokens_(skip_special_tokens) {}
+
+std::string StreamDecoder::push(int32_t id) {
+  if (skip_special_tokens_ && tokenizer_->is_special(id)) return {};
+  repair_.push(tokenizer_->token_bytes(id), withheld_);
+  if (repair_.holds() || withheld_.ends_with(kReplacement)) return {};
+  return std::exchange(withheld_, {});
+}
+
+std::string StreamDecoder::flush() {
+  repair_.finish(withheld_);
+  return std::exchange(withheld_, {});
+}
+
+}  // namespace switchyard::text

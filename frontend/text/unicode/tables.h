@@ -1,0 +1,47 @@
+// What the system's libraries do not know about Unicode (PCRE2 10.42 has the tables of version 14, the reference
+// tokenizers those of 16 and 17), or know too well (utf8proc normalises by version 15, the reference by version 9).
+// The tables are written by make_tables.py.
+//
+// Thread: any; constant data.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace switchyard::text {
+
+// Code points first..last, both included. Lists of ranges are sorted and do not overlap.
+struct CodePointRange {
+  char32_t first;
+  char32_t last;
+};
+
+struct AddedCategory {
+  std::string_view category;  // general category, two letters: "Lu"
+  std::span<const CodePointRange> ranges;
+};
+
+// Nd, Nl and No of Unicode 17: what the reference takes for a digit.
+std::span<const CodePointRange> numeric_ranges();
+// Characters of Unicode 9 that NFC changes, reorders or may join to the character before.
+std::span<const CodePointRange> nfc_unsafe_ranges();
+// Characters assigned after Unicode 9 that a newer NFC would change, reorder or join.
+std::span<const CodePointRange> nfc_late_ranges();
+// Characters that got their category after Unicode 14.
+std::span<const AddedCategory> categories_added_since_14();
+
+inline bool in_ranges(std::span<const CodePointRange> ranges, char32_t c) {
+  size_t low = 0, high = ranges.size();
+  while (low < high) {
+    const size_t middle = (low + high) / 2;
+    if (ranges[middle].last < c) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return low < ranges.size() && ranges[low].first <= c;
+}
+
+}  // namespace switchyard::text
