@@ -1,0 +1,130 @@
+// One rank's engine: takes requests in, steps the model in lockstep with the group, puts tokens out.
+//
+// Lockstep: ranks of a group meet at every expert layer, so all of them step or none. While no rank has work, every
+// engine thread sleeps. A rank that gets work asks for the next *burst* (on_work); once begin() has been called on
+// every rank, all step together until they agree, at the start of a step, that no rank has work left. Bursts are
+// counted alike on all ranks.
+//
+// The group shares one prefill budget a step (max_num_batched_tokens), in proportion to what each rank has waiting;
+// decode rows always go.
+//
+// Threads: run() is the engine thread. submit(), cancel(), begin(), stop() and stats() from any thread; they do not
+// block on a step. The callbacks come on the engine thread and must not block.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "common/base/result.h"
+#include "worker/exchange/exchange.h"
+#include "worker/model/model.h"
+#include "worker/sampling/sampler.h"
+#include "worker/scheduler/scheduler.h"
+
+namespace switchyard::worker {
+
+enum class Finish : uint8_t { kNone, kStop, kLength, kCancelled, kError };
+
+// What one step gave one sequence.
+struct EngineOutput {
+  uint64_t id = 0;
+  std::vector<int32_t> tokens;
+  std::vector<TokenLogprob> logprobs;         // one a token, when asked for
+  std::vector<TokenLogprob> prompt_logprobs;  // once, with the first token (or the end)
+  Finish finish = Finish::kNone;
+  Error error;                 // kError
+  double queue_seconds = 0.0;  // with the finish
+  double prefill_seconds = 0.0;
+  double decode_seconds = 0.0;
+};
+
+struct EngineLimits {
+  SchedulerLimits scheduler;
+  uint32_t max_num_batched_tokens = 512;
+};
+
+struct EngineStats {
+  uint32_t running = 0;
+  uint32_t waiting = 0;
+  uint64_t kv_blocks_total = 0;
+  uint64_t kv_blocks_used = 0;
+  double kv_usage = 0.0;
+  uint64_t steps = 0;
+  uint64_t prompt_tokens = 0;  // computed, recomputation included
+  uint64_t generation_tokens = 0;
+  uint64_t preemptions = 0;
+  double step_seconds = 0.0;  // in steps since start
+  ExchangeStats exchange;
+  std::vector<uint64_t> expert_tokens;  // (expert layers, experts): choices of this rank's tokens
+};
+
+struct EngineCallbacks {
+  // Tokens of one step, and ends. Never empty.
+  std::function<void(std::vector<EngineOutput>&& outputs)> on_outputs;
+  // This rank has work and asks that burst `burst` begin; called at most once a burst.
+  std::function<void(uint64_t burst)> on_work;
+};
+
+class Engine {
+ public:
+  Engine(EngineLimits limits, const checkpoint::ModelSpec& spec, Model& model, KvCache& kv, Exchange& exchange,
+         kernels::ThreadPool& pool, EngineCallbacks callbacks);
+
+  // kOverloaded when the inbox is full; other refusals (too long, never fits) come as an output with kError.
+  Status submit(std::unique_ptr<Sequence> sequence);
+  // The sequence ends with kCancelled at the next step, unless it has ended before.
+  void cancel(uint64_t id);
+  void begin(uint64_t burst);
+  // The group ends once no rank has work. One rank's word is enough.
+  void stop();
+
+  // Returns after stop(), or with the exchange's error.
+  Status run();
+
+  EngineStats stats() const;
+
+ private:
+  struct StepInfo;
+
+  bool wait_for_burst();
+  void take_inbox(std::vector<EngineOutput>& outputs);
+  Status step(uint32_t prefill_budget, std::vector<EngineOutput>& outputs);
+  void build_batch(const std::vector<ScheduledRows>& rows);
+  void draw(const std::vector<ScheduledRows>& rows, std::vector<EngineOutput>& outputs);
+  void score_prompts(const std::vector<ScheduledRows>& rows);
+  void finish(Sequence& sequence, Finish reason, EngineOutput& output);
+  void publish_stats();
+
+  EngineLimits limits_;
+  const checkpoint::ModelSpec& spec_;
+  Model& model_;
+  KvCache& kv_;
+  Exchange& exchange_;
+  kernels::ThreadPool& pool_;
+  EngineCallbacks callbacks_;
+  Scheduler scheduler_;
+  std::unique_ptr<ForwardObserver> observer_;
+  std::vector<uint64_t> expert_tokens_;
+
+  mutable std::mutex mutex_;  // guards what follows
+  std::condition_variable changed_;
+  std::vector<std::unique_ptr<Sequence>> inbox_;
+  std::vector<uint64_t> cancels_;
+  uint64_t begun_ = 0;
+  bool stopping_ = false;
+  EngineStats stats_;
+
+  // The engine thread's own.
+  uint64_t bursts_done_ = 0;
+  uint64_t asked_ = 0;
+  StepBatch batch_;
+  EngineStats own_stats_;
+};
+
+}  // namespace switchyard::worker

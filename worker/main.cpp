@@ -1,0 +1,223 @@
+// switchyard-worker: one rank of the group. Started by mpirun or srun, one process a rank.
+#include <fmt/format.h>
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "common/base/log.h"
+#include "common/base/parent_death.h"
+#include "common/checkpoint/checkpoint.h"
+#include "common/config/cluster_config.h"
+#include "worker/engine/engine.h"
+#include "worker/engine/kv_plan.h"
+#include "worker/exchange/mpi_transport.h"
+#include "worker/model/model.h"
+#include "worker/server.h"
+
+namespace switchyard::worker {
+namespace {
+
+constexpr uint32_t kJoinDeadlineMs = 60000;
+
+// What a launcher tells a process about its place, also before MPI is up (for messages).
+bool started_by_launcher() {
+  return std::getenv("OMPI_COMM_WORLD_SIZE") != nullptr || std::getenv("PMIX_RANK") != nullptr;
+}
+
+uint32_t ranks_on_node() {
+  const char* text = std::getenv("OMPI_COMM_WORLD_LOCAL_SIZE");
+  const int value = text != nullptr ? std::atoi(text) : 1;
+  return value > 0 ? static_cast<uint32_t>(value) : 1;
+}
+
+kernels::WeightForm weight_form(const config::ClusterConfig& config, const checkpoint::ModelSpec& spec) {
+  const std::string& dtype = config.model.dtype;
+  if (dtype == "float32") return kernels::WeightForm::kFloat32;
+  if (dtype == "bfloat16") return kernels::WeightForm::kBfloat16;
+  return spec.file_dtype == "float32" ? kernels::WeightForm::kFloat32 : kernels::WeightForm::kBfloat16;
+}
+
+// Says every two seconds how far loading is, until told to end.
+class LoadingLog {
+ public:
+  LoadingLog(const LoadProgress& progress, uint32_t rank) : thread_([this, &progress, rank] { run(progress, rank); }) {}
+  ~LoadingLog() {
+    {
+      const std::lock_guard lock(mutex_);
+      done_ = true;
+    }
+    changed_.notify_one();
+    thread_.join();
+  }
+
+ private:
+  void run(const LoadProgress& progress, uint32_t rank) {
+    std::unique_lock lock(mutex_);
+    while (!changed_.wait_for(lock, std::chrono::seconds(2), [this] { return done_; })) {
+      const uint64_t total = std::max<uint64_t>(1, progress.bytes_total.load());
+      log_info("loading weights", {{"rank", rank},
+                                   {"percent", 100 * progress.bytes_done.load() / total},
+                                   {"mib", progress.bytes_done.load() >> 20},
+                                   {"of_mib", total >> 20}});
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool done_ = false;
+  std::thread thread_;
+};
+
+Result<std::vector<LayerPlacement>> layer_placements(const RankAssignment& assignment,
+                                                     const checkpoint::ModelSpec& spec, uint32_t ranks) {
+  const auto expert_layers = static_cast<size_t>(
+      std::count_if(spec.layers.begin(), spec.layers.end(), [](const auto& layer) { return layer.experts; }));
+  if (assignment.rank_of_expert.size() != expert_layers) {
+    return Error{Errc::kInvalid, fmt::format("the placement has {} expert layers, the model {}",
+                                             assignment.rank_of_expert.size(), expert_layers)};
+  }
+  std::vector<LayerPlacement> placements;
+  for (const auto& layer : assignment.rank_of_expert) {
+    if (layer.size() != spec.expert_count) {
+      return Error{Errc::kInvalid,
+                   fmt::format("the placement has {} experts a layer, the model {}", layer.size(), spec.expert_count)};
+    }
+    placements.push_back(LayerPlacement::from_ranks(layer, ranks));
+  }
+  return placements;
+}
+
+// Everything from here on returns the cause of a failed start, or of a group's end.
+Status serve(const config::ClusterConfig& config, const MpiWorld& world, const sigset_t& signals) {
+  if (world.size != config.worker.data_parallel_size) {
+    return Error{Errc::kInvalid, fmt::format("started with {} ranks, but worker.data_parallel_size is {}", world.size,
+                                             config.worker.data_parallel_size)};
+  }
+  const kernels::OpTable* ops = kernels::find_backend(config.worker.backend.c_str());
+  if (ops == nullptr)
+    return Error{Errc::kInvalid,
+                 fmt::format("worker.backend: this machine has no op table '{}'", config.worker.backend)};
+  SWITCHYARD_ASSIGN(const checkpoint::Checkpoint checkpoint, checkpoint::Checkpoint::open(config.model.path));
+  const checkpoint::ModelSpec& spec = checkpoint.spec();
+
+  SWITCHYARD_ASSIGN(const std::unique_ptr<Server> server,
+                    Server::start(config, {world.rank, world.size, "cpu", ops->name,
+                                           spec.architecture + " " + config.model.path, spec.vocab_size}));
+  SWITCHYARD_ASSIGN(const RankAssignment assignment, server->join(kJoinDeadlineMs));
+  SWITCHYARD_ASSIGN(const std::vector<LayerPlacement> placement, layer_placements(assignment, spec, world.size));
+
+  const uint32_t cores = std::max(1U, std::thread::hardware_concurrency());
+  const uint32_t threads =
+      config.worker.threads_per_rank != 0 ? config.worker.threads_per_rank : std::max(1U, cores / ranks_on_node());
+  kernels::ThreadPool pool(threads, config.worker.pin_threads);
+  const kernels::WeightForm form = weight_form(config, spec);
+
+  // The KV plan comes before the weights: a plan that cannot work is said before anything is loaded.
+  const uint32_t max_model_len =
+      config.model.max_model_len != 0 ? std::min(config.model.max_model_len, spec.max_position) : spec.max_position;
+  const KvGrouping grouping = KvGrouping::of(spec);
+  const kernels::KvType kv_type =
+      form == kernels::WeightForm::kFloat32 ? kernels::KvType::kFloat32 : kernels::KvType::kBfloat16;
+  const kernels::KvLayout layout = kv_layout(spec, kv_type, config.worker.block_size);
+  SWITCHYARD_ASSIGN(const std::vector<KvGroup> groups,
+                    plan_kv(grouping, layout, *ops,
+                            {config.worker.kv_cache_memory_mib, max_model_len, config.worker.max_num_seqs,
+                             config.worker.max_num_batched_tokens, ranks_on_node()}));
+  std::vector<uint32_t> block_counts;
+  for (const KvGroup& group : groups) block_counts.push_back(group.block_count);
+  SWITCHYARD_ASSIGN(const KvMemory kv_memory, KvMemory::allocate(spec, layout, grouping, block_counts, *ops));
+
+  LoadProgress progress;
+  server->watch_loading(&progress);
+  std::unique_ptr<ModelWeights> weights;
+  {
+    const LoadingLog loading(progress, world.rank);
+    SWITCHYARD_ASSIGN(weights, ModelWeights::load(checkpoint, form, placement, world.rank, *ops, pool, &progress));
+  }
+
+  const bool alone = world.size == 1 && config.worker.exchange != "mpi";
+  const std::unique_ptr<Exchange> exchange =
+      make_host_exchange(alone ? make_single_transport() : make_mpi_transport(config.worker.step_deadline_ms));
+  Model model(spec, *weights, placement, *ops, pool, *exchange, kv_memory, grouping, max_model_len);
+  KvCache kv(groups, config.worker.block_size);
+  EngineLimits limits;
+  limits.scheduler = {config.worker.max_num_seqs, config.worker.max_waiting, max_model_len};
+  limits.max_num_batched_tokens = config.worker.max_num_batched_tokens;
+  Engine engine(limits, spec, model, kv, *exchange, pool,
+                {[&](std::vector<EngineOutput>&& outputs) { server->deliver(std::move(outputs)); },
+                 [&](uint64_t burst) { server->ask_for_burst(burst); }});
+
+  // Every rank has its weights before any takes a request.
+  uint32_t here = 1;
+  std::vector<uint32_t> all(world.size);
+  SWITCHYARD_TRY(exchange->all_gather(&here, sizeof here, all.data()));
+
+  log_info("rank is live", {{"rank", world.rank},
+                            {"epoch", assignment.epoch},
+                            {"backend", ops->name},
+                            {"threads", threads},
+                            {"weights_mib", weights->bytes >> 20},
+                            {"kv_mib", kv_memory.bytes() >> 20},
+                            {"max_model_len", max_model_len}});
+  server->go_live(&engine, weights->bytes, kv_memory.bytes());
+  std::thread([&engine, signals] {
+    int signal = 0;
+    sigwait(&signals, &signal);
+    engine.stop();
+  }).detach();
+
+  const Status ended = engine.run();
+  server->stop();
+  return ended;
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("One worker rank of a Switchyard cluster; started by mpirun or srun.");
+  std::string config_file;
+  int parent = -1;
+  app.add_option("--config", config_file, "the cluster's YAML")->required();
+  app.add_option("--die-with-parent", parent, "end when the process that started this one ends; its pid, or 0");
+  CLI11_PARSE(app, argc, argv);
+  if (parent >= 0) die_with_parent(parent);
+
+  // Blocked before any thread starts, so that only sigwait() sees them.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+
+  const MpiWorld world = started_by_launcher() ? mpi_init() : MpiWorld{};
+  const auto fatal = [&](const Error& error) {
+    // Ranks that fail alike (a bad checkpoint) say it once.
+    if (world.rank == 0 || error.code == Errc::kTimeout || error.code == Errc::kPeerLost) {
+      std::fprintf(stderr, "fatal: %s\n", error.message.c_str());
+      std::fflush(stderr);
+    }
+    if (started_by_launcher()) mpi_abort(1);
+    std::_Exit(1);
+  };
+  auto config = config::load(config_file);
+  if (!config.ok()) fatal(config.error());
+  init_log(fmt::format("worker {}", world.rank), parse_log_level(config->log.level), config->log.format == "json");
+  if (const Status ended = serve(*config, world, signals); !ended.ok()) fatal(ended.error());
+  log_info("rank ends", {{"rank", world.rank}});
+  if (started_by_launcher()) mpi_finalize();
+  std::fflush(nullptr);
+  std::_Exit(0);  // the signal thread may still wait
+}
+
+}  // namespace
+}  // namespace switchyard::worker
+
+int main(int argc, char** argv) { return switchyard::worker::run(argc, argv); }

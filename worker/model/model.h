@@ -1,0 +1,110 @@
+// The one model graph: every architecture is a ModelSpec, every device an op table.
+//
+// A forward pass takes the rows of one step of this rank (any mix of sequences and chunk sizes, also none) through all
+// layers, in lockstep with the group's other ranks at every expert layer. A row's result depends on its own sequence,
+// the weights and nothing else.
+//
+// Thread: the engine thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "common/base/buffer.h"
+#include "common/base/result.h"
+#include "common/checkpoint/model_spec.h"
+#include "kernels/api/ops.h"
+#include "kernels/api/thread_pool.h"
+#include "worker/exchange/exchange.h"
+#include "worker/model/weights.h"
+
+namespace switchyard::worker {
+
+// Layers of one window share block tables; see worker/scheduler/kv_cache.h.
+struct KvGrouping {
+  std::vector<uint32_t> windows;         // of each group; 0 = full attention
+  std::vector<uint32_t> group_of_layer;  // (layers)
+  static KvGrouping of(const checkpoint::ModelSpec& spec);
+};
+
+// How one layer's KV is kept for a spec and type.
+kernels::KvLayout kv_layout(const checkpoint::ModelSpec& spec, kernels::KvType type, uint32_t block_tokens);
+
+// The KV blocks of all layers of this rank.
+class KvMemory {
+ public:
+  // block_counts: blocks of each group.
+  static Result<KvMemory> allocate(const checkpoint::ModelSpec& spec, const kernels::KvLayout& layout,
+                                   const KvGrouping& grouping, const std::vector<uint32_t>& block_counts,
+                                   const kernels::OpTable& ops);
+  std::byte* layer(size_t index) const { return memory_.data() + offsets_[index]; }
+  const kernels::KvLayout& layout() const { return layout_; }
+  size_t bytes() const { return memory_.size(); }
+
+ private:
+  kernels::KvLayout layout_;
+  MemoryRegion memory_;
+  std::vector<size_t> offsets_;
+};
+
+// The rows of one step, grouped by sequence.
+struct StepBatch {
+  std::vector<int32_t> ids;         // (rows)
+  std::vector<uint32_t> positions;  // (rows)
+  std::vector<std::vector<kernels::SequenceRows>>
+      sequences;  // per KV group, the same rows with that group's block tables
+};
+
+// Watches a forward pass: tests compare layers, the engine counts loads.
+class ForwardObserver {
+ public:
+  virtual ~ForwardObserver() = default;
+  // Expert layer `index` (counted among expert layers): ids and weights (rows, top_k).
+  virtual void on_route(uint32_t index, const int32_t* ids, const float* weights, uint32_t rows, uint32_t top_k) = 0;
+  // "embed", "input_norm", "attention", "post_attention_norm", "mlp", "output", "final_norm": values (rows, hidden).
+  virtual void on_values(const char* what, uint32_t layer, const float* values, uint32_t rows) = 0;
+};
+
+class Model {
+ public:
+  // placement: one entry an expert layer. max_position: positions the rope table covers.
+  Model(const checkpoint::ModelSpec& spec, const ModelWeights& weights, const std::vector<LayerPlacement>& placement,
+        const kernels::OpTable& ops, kernels::ThreadPool& pool, Exchange& exchange, const KvMemory& kv,
+        const KvGrouping& grouping, uint32_t max_position);
+
+  // Fails only when the exchange does.
+  Status forward(const StepBatch& batch, ForwardObserver* observer = nullptr);
+
+  // Logits of rows of the last forward pass: (rows.size(), vocab) float32, valid until the next call.
+  const float* logits(std::span<const uint32_t> rows, ForwardObserver* observer = nullptr);
+
+ private:
+  void grouped_attention(size_t layer, const StepBatch& batch);
+  void latent_attention(size_t layer, const StepBatch& batch);
+  Status expert_mlp(size_t layer, uint32_t rows, ForwardObserver* observer);
+  // Encodes (rows, k) for GEMMs of `form`.
+  const void* encode(const float* x, size_t stride, uint32_t rows, uint32_t k, kernels::WeightForm form,
+                     AlignedBuffer<std::byte>& buffer);
+  kernels::AttentionSpec attention_spec(size_t layer) const;
+
+  const checkpoint::ModelSpec& spec_;
+  const ModelWeights& weights_;
+  std::vector<LayerPlacement> placement_;
+  std::vector<uint32_t> expert_layer_;  // (layers): index among expert layers
+  const kernels::OpTable& ops_;
+  kernels::ThreadPool& pool_;
+  Exchange& exchange_;
+  const KvMemory& kv_;
+  KvGrouping grouping_;
+  std::vector<float> cos_sin_;  // (max_position, rotary_dim)
+
+  AlignedBuffer<float> hidden_, norm_, delta_, qkv_, q_, q_absorbed_, latent_, attended_, values_, router_logits_,
+      answers_, shared_, gate_, logit_hidden_, logits_;
+  AlignedBuffer<std::byte> encoded_, router_encoded_, attention_encoded_;
+  std::vector<int32_t> expert_ids_;
+  std::vector<float> expert_weights_;
+};
+
+}  // namespace switchyard::worker

@@ -1,0 +1,311 @@
+#include "worker/model/weights.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <functional>
+#include <string>
+#include <utility>
+
+namespace switchyard::worker {
+
+using checkpoint::AttentionKind;
+using checkpoint::LayerTensors;
+using checkpoint::MlpTensors;
+using checkpoint::TensorView;
+using kernels::MlpWeights;
+using kernels::PackedMatrix;
+using kernels::WeightForm;
+
+Result<MemoryRegion> MemoryRegion::allocate(size_t bytes, const char* what) {
+  MemoryRegion region;
+  if (bytes == 0) return region;
+  void* data = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (data == MAP_FAILED) {
+    return Error{Errc::kUnavailable, std::string("cannot allocate ") + std::to_string(bytes >> 20) + " MiB for " +
+                                         what + ": " + std::strerror(errno)};
+  }
+  madvise(data, bytes, MADV_HUGEPAGE);
+  region.data_ = static_cast<std::byte*>(data);
+  region.size_ = bytes;
+  return region;
+}
+
+MemoryRegion::~MemoryRegion() {
+  if (data_ != nullptr) munmap(data_, size_);
+}
+
+MemoryRegion::MemoryRegion(MemoryRegion&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+
+MemoryRegion& MemoryRegion::operator=(MemoryRegion&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+namespace {
+
+// Float values decoded by one packing job at most: bounds a thread's scratch to 4 MiB.
+constexpr size_t kJobValues = size_t{1} << 20;
+
+uint16_t round_to_bfloat16(float value) {
+  const auto bits = std::bit_cast<uint32_t>(value);
+  if ((bits & 0x7fffffffU) > 0x7f800000U) return static_cast<uint16_t>((bits >> 16) | 0x40U);  // NaN stays NaN
+  return static_cast<uint16_t>((bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16);
+}
+
+// Decodes rows [begin, end) of a matrix to float32.
+using RowReader = std::function<void(uint32_t begin, uint32_t end, float* out)>;
+
+// Lays all weights out in one region: first every part says what it needs (plan), then the region is allocated, then
+// the jobs fill it.
+class Loader {
+ public:
+  Loader(const kernels::OpTable& ops, WeightForm form) : ops_(ops), form_(form) {}
+
+  void vector(const TensorView& view, const float** target) {
+    if (!view.present()) return;
+    const uint32_t count = view.columns * view.rows;
+    const size_t at = take(count * sizeof(float));
+    placements_.push_back([target, at](std::byte* base) { *target = reinterpret_cast<const float*>(base + at); });
+    jobs_.push_back({count * sizeof(float), [&view, at](std::byte* base, float*) {
+                       view.read(0, view.rows, reinterpret_cast<float*>(base + at));
+                     }});
+  }
+
+  // A matrix of given size whose rows come from `read`; bias parts, when present, stand one after the other.
+  void matrix(WeightForm form, uint32_t n, uint32_t k, RowReader read, std::vector<const TensorView*> bias,
+              PackedMatrix* target) {
+    const size_t bytes = ops_.packed_bytes(form, n, k);
+    const size_t at = take(bytes);
+    size_t bias_at = 0;
+    bool has_bias = false;
+    for (const TensorView* part : bias) has_bias |= part->present();
+    if (has_bias) {
+      bias_at = take(n * sizeof(float));
+      size_t offset = bias_at;
+      for (const TensorView* part : bias) {
+        const size_t part_at = offset;
+        offset += size_t{part->columns} * part->rows * sizeof(float);
+        jobs_.push_back({0, [part, part_at](std::byte* base, float*) {
+                           part->read(0, part->rows, reinterpret_cast<float*>(base + part_at));
+                         }});
+      }
+      SWITCHYARD_CHECK(offset == bias_at + n * sizeof(float));
+    }
+    placements_.push_back([=](std::byte* base) {
+      *target = {form, n, k, base + at, has_bias ? reinterpret_cast<const float*>(base + bias_at) : nullptr};
+    });
+
+    const uint32_t unit = ops_.pack_row_unit(form);
+    const uint32_t step = std::max<uint32_t>(unit, static_cast<uint32_t>(kJobValues / k / unit * unit));
+    for (uint32_t begin = 0; begin < n; begin += step) {
+      const uint32_t end = std::min(n, begin + step);
+      jobs_.push_back(
+          {bytes * (end - begin) / n, [this, form, n, k, begin, end, read, at](std::byte* base, float* scratch) {
+             read(begin, end, scratch);
+             ops_.pack_rows(form, n, k, begin, end, scratch, base + at);
+           }});
+      scratch_values_ = std::max(scratch_values_, size_t{end - begin} * k);
+    }
+  }
+
+  void matrix(const TensorView& view, const TensorView& bias, PackedMatrix* target) {
+    matrix(form_, view, bias, target);
+  }
+  void matrix(WeightForm form, const TensorView& view, const TensorView& bias, PackedMatrix* target) {
+    matrix(form, view.rows, view.columns, view.read, {&bias}, target);
+  }
+
+  void mlp(const MlpTensors& tensors, MlpWeights* target) {
+    matrix(tensors.gate, tensors.gate_bias, &target->gate);
+    matrix(tensors.up, tensors.up_bias, &target->up);
+    matrix(tensors.down, tensors.down_bias, &target->down);
+  }
+
+  void embedding(const TensorView& view, const void** target) {
+    const size_t element = form_ == WeightForm::kFloat32 ? sizeof(float) : sizeof(uint16_t);
+    const size_t row_bytes = view.columns * element;
+    const size_t at = take(view.rows * row_bytes);
+    placements_.push_back([target, at](std::byte* base) { *target = base + at; });
+    const auto step = static_cast<uint32_t>(std::max<size_t>(1, kJobValues / view.columns));
+    scratch_values_ = std::max(scratch_values_, size_t{step} * view.columns);
+    for (uint32_t begin = 0; begin < view.rows; begin += step) {
+      const uint32_t end = std::min(view.rows, begin + step);
+      jobs_.push_back(
+          {(end - begin) * row_bytes, [this, &view, at, begin, end, row_bytes](std::byte* base, float* scratch) {
+             std::byte* out = base + at + begin * row_bytes;
+             view.read(begin, end, scratch);
+             const size_t count = size_t{end - begin} * view.columns;
+             if (form_ == WeightForm::kFloat32) {
+               std::memcpy(out, scratch, count * sizeof(float));
+             } else {
+               auto* values = reinterpret_cast<uint16_t*>(out);
+               for (size_t i = 0; i < count; ++i) values[i] = round_to_bfloat16(scratch[i]);
+             }
+           }});
+    }
+  }
+
+  size_t bytes() const { return bytes_; }
+  WeightForm form() const { return form_; }
+
+  Status run(std::byte* base, kernels::ThreadPool& pool, LoadProgress* progress) {
+    for (const auto& place : placements_) place(base);
+    if (progress != nullptr) progress->bytes_total = bytes_;
+    struct Shared {
+      Loader* loader;
+      std::byte* base;
+      LoadProgress* progress;
+      kernels::ThreadPool* pool;
+      std::atomic<size_t> next{0};
+    } shared{this, base, progress, &pool};
+    pool.run(
+        [](void* context, uint32_t member) {
+          auto& s = *static_cast<Shared*>(context);
+          auto* scratch = static_cast<float*>(s.pool->scratch(member, s.loader->scratch_values_ * sizeof(float)));
+          const auto& jobs = s.loader->jobs_;
+          for (size_t i = s.next.fetch_add(1); i < jobs.size(); i = s.next.fetch_add(1)) {
+            if (s.progress != nullptr && s.progress->cancelled.load()) return;
+            jobs[i].fill(s.base, scratch);
+            if (s.progress != nullptr) s.progress->bytes_done += jobs[i].bytes;
+          }
+        },
+        &shared);
+    if (progress != nullptr && progress->cancelled.load()) return Error{Errc::kUnavailable, "loading was cancelled"};
+    return {};
+  }
+
+ private:
+  struct Job {
+    size_t bytes;
+    std::function<void(std::byte* base, float* scratch)> fill;
+  };
+
+  size_t take(size_t bytes) {
+    const size_t at = bytes_;
+    bytes_ += (bytes + 63) / 64 * 64;
+    return at;
+  }
+
+  const kernels::OpTable& ops_;
+  WeightForm form_;
+  size_t bytes_ = 0;
+  size_t scratch_values_ = 1;
+  std::vector<std::function<void(std::byte*)>> placements_;
+  std::vector<Job> jobs_;
+};
+
+// Rows of several matrices of one width, one after the other.
+RowReader stacked(std::vector<const TensorView*> parts) {
+  return [parts = std::move(parts)](uint32_t begin, uint32_t end, float* out) {
+    uint32_t first = 0;
+    for (const TensorView* part : parts) {
+      const uint32_t from = std::max(begin, first);
+      const uint32_t to = std::min(end, first + part->rows);
+      if (from < to) part->read(from - first, to - first, out + size_t{from - begin} * part->columns);
+      first += part->rows;
+    }
+  };
+}
+
+void plan_latent_attention(const checkpoint::ModelSpec& spec, const LayerTensors& tensors, Loader& loader,
+                           LayerWeights& layer) {
+  if (spec.q_lora_rank != 0) {
+    loader.matrix(tensors.q_a, TensorView{}, &layer.q_a);
+    loader.vector(tensors.q_a_norm, &layer.q_a_norm);
+    loader.matrix(tensors.q_b, TensorView{}, &layer.q_b);
+  } else {
+    loader.matrix(tensors.q, TensorView{}, &layer.q_b);
+  }
+  loader.matrix(tensors.kv_a, TensorView{}, &layer.kv_a);
+  loader.vector(tensors.kv_a_norm, &layer.kv_a_norm);
+
+  const uint32_t head_rows = spec.nope_dim + spec.v_head_dim;
+  layer.key_up.resize(spec.head_count);
+  layer.value_up.resize(spec.head_count);
+  for (uint32_t h = 0; h < spec.head_count; ++h) {
+    // kv_b rows of a head: [nope keys | values], each (kv_lora). key_up is the keys' part transposed.
+    const TensorView& kv_b = tensors.kv_b;
+    const uint32_t first = h * head_rows;
+    const uint32_t nope = spec.nope_dim;
+    const uint32_t lora = spec.kv_lora_rank;
+    loader.matrix(
+        loader.form(), lora, nope,
+        [&kv_b, first, nope, lora](uint32_t begin, uint32_t end, float* out) {
+          std::vector<float> keys(size_t{nope} * lora);
+          kv_b.read(first, first + nope, keys.data());
+          for (uint32_t r = begin; r < end; ++r) {
+            for (uint32_t c = 0; c < nope; ++c) out[size_t{r - begin} * nope + c] = keys[size_t{c} * lora + r];
+          }
+        },
+        {}, &layer.key_up[h]);
+    loader.matrix(
+        loader.form(), spec.v_head_dim, lora,
+        [&kv_b, first, nope](uint32_t begin, uint32_t end, float* out) {
+          kv_b.read(first + nope + begin, first + nope + end, out);
+        },
+        {}, &layer.value_up[h]);
+  }
+}
+
+void plan_grouped_attention(const LayerTensors& tensors, Loader& loader, LayerWeights& layer) {
+  const uint32_t rows = tensors.q.rows + tensors.k.rows + tensors.v.rows;
+  loader.matrix(loader.form(), rows, tensors.q.columns, stacked({&tensors.q, &tensors.k, &tensors.v}),
+                {&tensors.q_bias, &tensors.k_bias, &tensors.v_bias}, &layer.qkv);
+  loader.vector(tensors.q_norm, &layer.q_norm);
+  loader.vector(tensors.k_norm, &layer.k_norm);
+  loader.vector(tensors.sinks, &layer.sinks);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ModelWeights>> ModelWeights::load(const checkpoint::Checkpoint& checkpoint, WeightForm form,
+                                                         const std::vector<LayerPlacement>& placement, uint32_t rank,
+                                                         const kernels::OpTable& ops, kernels::ThreadPool& pool,
+                                                         LoadProgress* progress) {
+  const checkpoint::ModelSpec& spec = checkpoint.spec();
+  const checkpoint::ModelTensors& tensors = checkpoint.tensors();
+  auto weights = std::make_unique<ModelWeights>();
+  weights->form = form;
+  weights->layers.resize(spec.layers.size());
+
+  Loader loader(ops, form);
+  loader.embedding(tensors.embed, &weights->embedding);
+  size_t expert_layer = 0;
+  for (size_t l = 0; l < spec.layers.size(); ++l) {
+    const LayerTensors& source = tensors.layers[l];
+    LayerWeights& layer = weights->layers[l];
+    loader.vector(source.input_norm, &layer.input_norm);
+    loader.vector(source.post_attention_norm, &layer.post_attention_norm);
+    if (spec.attention == AttentionKind::kLatent) {
+      plan_latent_attention(spec, source, loader, layer);
+    } else {
+      plan_grouped_attention(source, loader, layer);
+    }
+    loader.matrix(source.o, source.o_bias, &layer.o);
+    if (!spec.layers[l].experts) {
+      loader.mlp(source.dense, &layer.dense);
+      continue;
+    }
+    loader.matrix(WeightForm::kFloat32, source.router, source.router_bias, &layer.router);
+    loader.vector(source.correction_bias, &layer.correction_bias);
+    const std::vector<uint32_t>& hosted = placement[expert_layer++].experts[rank];
+    layer.experts.resize(hosted.size());
+    for (size_t slot = 0; slot < hosted.size(); ++slot) loader.mlp(source.experts[hosted[slot]], &layer.experts[slot]);
+    if (spec.shared_width != 0) loader.mlp(source.shared, &layer.shared);
+    if (spec.shared_gate) loader.matrix(WeightForm::kFloat32, source.shared_gate, TensorView{}, &layer.shared_gate);
+  }
+  loader.vector(tensors.final_norm, &weights->final_norm);
+  loader.matrix(tensors.lm_head, TensorView{}, &weights->lm_head);
+
+  SWITCHYARD_ASSIGN(weights->memory_, MemoryRegion::allocate(loader.bytes(), "weights"));
+  weights->bytes = loader.bytes();
+  SWITCHYARD_TRY(loader.run(weights->memory_.data(), pool, progress));
+  return weights;
+}
+
+}  // namespace switchyard::worker

@@ -1,0 +1,91 @@
+// The weights that one rank holds, packed for its op table: everything replicated, and its own experts.
+//
+// Thread: load() uses the given pool's threads; afterwards read-only.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "common/base/result.h"
+#include "common/checkpoint/checkpoint.h"
+#include "kernels/api/ops.h"
+#include "kernels/api/thread_pool.h"
+#include "worker/exchange/exchange.h"
+
+namespace switchyard::worker {
+
+// Zeroed, page-aligned anonymous memory, on huge pages where the kernel gives them.
+class MemoryRegion {
+ public:
+  MemoryRegion() = default;
+  static Result<MemoryRegion> allocate(size_t bytes, const char* what);
+  ~MemoryRegion();
+  MemoryRegion(MemoryRegion&& other) noexcept;
+  MemoryRegion& operator=(MemoryRegion&& other) noexcept;
+  MemoryRegion(const MemoryRegion&) = delete;
+  MemoryRegion& operator=(const MemoryRegion&) = delete;
+
+  std::byte* data() const { return data_; }
+  size_t size() const { return size_; }
+
+ private:
+  std::byte* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+struct LayerWeights {
+  const float* input_norm = nullptr;           // (hidden)
+  const float* post_attention_norm = nullptr;  // (hidden)
+
+  // Grouped attention: q, k and v as one matrix, rows q | k | v.
+  kernels::PackedMatrix qkv;
+  const float* q_norm = nullptr;  // (head_dim) or null
+  const float* k_norm = nullptr;
+  const float* sinks = nullptr;  // (heads) or null
+
+  // Latent attention (MLA), absorbed: key_up[h] maps a query's nope part into the latent (kv_lora, nope); value_up[h]
+  // maps an attended latent to values (v_head_dim, kv_lora). Both are parts of kv_b_proj.
+  kernels::PackedMatrix q_a, q_b, kv_a;  // q_b is the whole q_proj when there is no query LoRA
+  const float* q_a_norm = nullptr;
+  const float* kv_a_norm = nullptr;
+  std::vector<kernels::PackedMatrix> key_up, value_up;  // (heads)
+
+  kernels::PackedMatrix o;
+
+  kernels::MlpWeights dense;                 // layers without experts
+  kernels::PackedMatrix router;              // float32 in every dtype
+  const float* correction_bias = nullptr;    // (experts) or null
+  std::vector<kernels::MlpWeights> experts;  // (this rank's slots of the layer)
+  kernels::MlpWeights shared;                // width 0 when there is none
+  kernels::PackedMatrix shared_gate;         // (1, hidden), float32
+};
+
+struct LoadProgress {
+  std::atomic<uint64_t> bytes_done{0};  // of packed weights
+  std::atomic<uint64_t> bytes_total{0};
+  std::atomic<bool> cancelled{false};  // set by another thread: load() returns early with kUnavailable
+};
+
+class ModelWeights {
+ public:
+  // form: of every matrix but routers. placement: one entry an expert layer, in order.
+  static Result<std::unique_ptr<ModelWeights>> load(const checkpoint::Checkpoint& checkpoint, kernels::WeightForm form,
+                                                    const std::vector<LayerPlacement>& placement, uint32_t rank,
+                                                    const kernels::OpTable& ops, kernels::ThreadPool& pool,
+                                                    LoadProgress* progress);
+
+  kernels::WeightForm form = kernels::WeightForm::kFloat32;
+  const void* embedding = nullptr;  // (vocab, hidden) float32 or bfloat16, as form
+  const float* final_norm = nullptr;
+  kernels::PackedMatrix lm_head;
+  std::vector<LayerWeights> layers;
+  uint64_t bytes = 0;
+
+ private:
+  MemoryRegion memory_;
+};
+
+}  // namespace switchyard::worker

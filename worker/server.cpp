@@ -1,0 +1,504 @@
+#include "worker/server.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdio>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+#include "common/base/log.h"
+#include "common/net/net.h"
+#include "common/wire/switchyard.pb.h"
+
+namespace switchyard::worker {
+namespace {
+
+uint64_t resident_bytes() {
+  long pages = 0;
+  if (std::FILE* file = std::fopen("/proc/self/statm", "r")) {
+    long size = 0;
+    if (std::fscanf(file, "%ld %ld", &size, &pages) != 2) pages = 0;
+    std::fclose(file);
+  }
+  return static_cast<uint64_t>(pages) * static_cast<uint64_t>(sysconf(_SC_PAGE_SIZE));
+}
+
+SamplingParams to_params(const wire::Sampling& from) {
+  SamplingParams p;
+  p.temperature = from.temperature();
+  p.top_p = from.top_p();
+  p.top_k = from.top_k();
+  p.min_p = from.min_p();
+  p.presence_penalty = from.presence_penalty();
+  p.frequency_penalty = from.frequency_penalty();
+  p.repetition_penalty = from.repetition_penalty() == 0.0F ? 1.0F : from.repetition_penalty();
+  p.seed = from.seed();
+  for (const auto& bias : from.logit_bias()) p.logit_bias.emplace_back(bias.token_id(), bias.bias());
+  p.min_tokens = from.min_tokens();
+  p.stop_token_ids.assign(from.stop_token_ids().begin(), from.stop_token_ids().end());
+  p.logprobs = from.logprobs();
+  p.top_logprobs = from.top_logprobs();
+  p.prompt_logprobs = from.prompt_logprobs();
+  return p;
+}
+
+void to_wire(const TokenLogprob& from, wire::TokenLogprob* to) {
+  to->set_token_id(from.token_id);
+  to->set_logprob(from.logprob);
+  to->set_rank(from.rank);
+  for (const auto& [id, logprob] : from.top) {
+    to->add_top_ids(id);
+    to->add_top_logprobs(logprob);
+  }
+}
+
+wire::FinishReason to_wire(Finish finish) {
+  switch (finish) {
+    case Finish::kNone: return wire::FINISH_NONE;
+    case Finish::kStop: return wire::FINISH_STOP;
+    case Finish::kLength: return wire::FINISH_LENGTH;
+    case Finish::kCancelled: return wire::FINISH_CANCELLED;
+    case Finish::kError: return wire::FINISH_ERROR;
+  }
+  return wire::FINISH_ERROR;
+}
+
+uint32_t http_status(Errc code) {
+  switch (code) {
+    case Errc::kInvalid:
+    case Errc::kTooLarge: return 400;
+    case Errc::kOverloaded: return 429;
+    case Errc::kUnavailable: return 503;
+    default: return 500;
+  }
+}
+
+class ServerImpl final : public Server {
+ public:
+  ServerImpl(const config::ClusterConfig& config, RankIdentity identity)
+      : config_(config), identity_(std::move(identity)) {}
+  ~ServerImpl() override { stop_net(); }
+
+  Status open() {
+    SWITCHYARD_ASSIGN(std::string secret, net::load_secret(config_.secret_file));
+    SWITCHYARD_ASSIGN(
+        net_, net::Service::start({wire::ROLE_WORKER, fmt::format("worker {}", identity_.rank)}, std::move(secret)));
+    net::Handlers handlers;
+    handlers.on_frame = [this](const net::ConnectionPtr& from, wire::Frame& frame) { on_peer_frame(from, frame); };
+    handlers.on_close = [this](const net::ConnectionPtr& from, const Error&) { on_peer_gone(from); };
+    SWITCHYARD_ASSIGN(port_, net_->listen(config_.worker.listen_host, 0, std::move(handlers)));
+    return {};
+  }
+
+  Result<RankAssignment> join(uint32_t deadline_ms) override {
+    net::Handlers handlers;
+    handlers.on_open = [this](const net::ConnectionPtr& to) {
+      const std::lock_guard lock(mutex_);
+      coordinator_ = to;
+      send_registration();
+      send_report();
+    };
+    handlers.on_frame = [this](const net::ConnectionPtr&, wire::Frame& frame) {
+      if (frame.has_assignment()) on_assignment(frame.assignment());
+    };
+    handlers.on_close = [this](const net::ConnectionPtr&, const Error& why) {
+      log_warn("lost the coordinator; streams go on", {{"rank", identity_.rank}, {"why", why.message}});
+      const std::lock_guard lock(mutex_);
+      coordinator_ = nullptr;
+    };
+    handlers.on_connect_failed = [this](const Error& why) {
+      const std::lock_guard lock(mutex_);
+      connect_error_ = why.message;
+    };
+    net_->connect(config_.coordinator.host, config_.coordinator.port, std::move(handlers));
+    net_->every(std::chrono::milliseconds(config_.heartbeat_ms), [this] {
+      const std::lock_guard lock(mutex_);
+      send_report();
+    });
+
+    std::unique_lock lock(mutex_);
+    assigned_.wait_for(lock, std::chrono::milliseconds(deadline_ms), [this] { return assignment_.has_value(); });
+    if (!assignment_) {
+      return Error{Errc::kTimeout, fmt::format("rank {}: no assignment from the coordinator at {}:{} within {} ms{}",
+                                               identity_.rank, config_.coordinator.host, config_.coordinator.port,
+                                               deadline_ms, connect_error_.empty() ? "" : ": " + connect_error_)};
+    }
+    if (!assignment_->error().empty()) {
+      return Error{Errc::kInvalid,
+                   fmt::format("rank {}: refused by the coordinator: {}", identity_.rank, assignment_->error())};
+    }
+    return read_assignment();
+  }
+
+  void watch_loading(const LoadProgress* progress) override {
+    const std::lock_guard lock(mutex_);
+    progress_ = progress;
+  }
+
+  void go_live(Engine* engine, uint64_t weight_bytes, uint64_t kv_bytes) override {
+    {
+      const std::lock_guard lock(mutex_);
+      engine_ = engine;
+      weight_bytes_ = weight_bytes;
+      kv_bytes_ = kv_bytes;
+      state_ = wire::RANK_LIVE;
+      if (pending_burst_ != 0) engine->begin(pending_burst_);
+      send_report();
+    }
+    if (identity_.rank != 0) connect_to_first_rank();
+  }
+
+  void stop() override {
+    {
+      const std::lock_guard lock(mutex_);
+      state_ = wire::RANK_LEAVING;
+      engine_ = nullptr;
+      send_report();
+    }
+    stop_net();
+  }
+
+  void deliver(std::vector<EngineOutput>&& outputs) override {
+    // One frame a frontend.
+    std::map<net::Connection*, std::pair<net::ConnectionPtr, wire::Frame>> frames;
+    const std::lock_guard lock(mutex_);
+    for (EngineOutput& output : outputs) {
+      const auto found = requests_.find(output.id);
+      if (found == requests_.end()) continue;
+      const Request request = found->second;
+      if (output.finish != Finish::kNone) forget(found);
+      auto& [connection, frame] = frames[request.from.get()];
+      connection = request.from;
+      wire::Output* to = frame.mutable_outputs()->add_outputs();
+      to->set_request_id(request.id);
+      to->mutable_token_ids()->Add(output.tokens.begin(), output.tokens.end());
+      for (const auto& logprob : output.logprobs) to_wire(logprob, to->add_logprobs());
+      for (const auto& logprob : output.prompt_logprobs) to_wire(logprob, to->add_prompt_logprobs());
+      to->set_finish(to_wire(output.finish));
+      if (output.finish == Finish::kNone) continue;
+      to->set_queue_seconds(output.queue_seconds);
+      to->set_prefill_seconds(output.prefill_seconds);
+      to->set_decode_seconds(output.decode_seconds);
+      if (output.finish == Finish::kError) {
+        to->set_error(output.error.message);
+        to->set_error_status(http_status(output.error.code));
+      }
+    }
+    if (frames.empty()) return;
+    const EngineStats stats = engine_ != nullptr ? engine_->stats() : EngineStats{};
+    for (auto& [key, entry] : frames) {
+      wire::Outputs* to = entry.second.mutable_outputs();
+      to->set_sequences_running(stats.running);
+      to->set_sequences_waiting(stats.waiting);
+      to->set_kv_usage(stats.kv_usage);
+      entry.first->send(entry.second);
+    }
+  }
+
+  void ask_for_burst(uint64_t burst) override {
+    const std::lock_guard lock(mutex_);
+    if (identity_.rank == 0) {
+      relay_burst(burst);
+    } else {
+      asked_burst_ = burst;
+      send_burst(first_rank_, burst);
+    }
+  }
+
+ private:
+  struct Request {
+    net::ConnectionPtr from;
+    uint64_t id = 0;  // the frontend's
+    std::string trace_id;
+  };
+  using Requests = std::map<uint64_t, Request>;
+
+  void stop_net() {
+    if (net_) net_->stop();
+  }
+
+  // --- coordinator ---------------------------------------------------------------------------------------------------
+
+  void send_registration() {
+    wire::Frame frame;
+    auto* r = frame.mutable_register_rank();
+    r->set_rank_id(identity_.rank);
+    r->set_rank_count(identity_.size);
+    r->set_pid(getpid());
+    r->set_host(config_.worker.listen_host == "0.0.0.0" ? net::host_name() : config_.worker.listen_host);
+    r->set_port(port_);
+    r->set_device(identity_.device);
+    r->set_backend(identity_.backend);
+    r->set_model(identity_.model);
+    coordinator_->send(frame);
+  }
+
+  void send_report() {
+    if (!coordinator_) return;
+    wire::Frame frame;
+    auto* r = frame.mutable_rank_report();
+    r->set_state(state_);
+    r->set_epoch(assignment_ ? assignment_->epoch() : 0);
+    r->set_weight_bytes(weight_bytes_);
+    r->set_kv_bytes(kv_bytes_);
+    r->set_resident_bytes(resident_bytes());
+    if (progress_ != nullptr) {
+      r->set_weight_bytes_loaded(progress_->bytes_done.load());
+      r->set_weight_bytes_to_load(progress_->bytes_total.load());
+    }
+    if (engine_ != nullptr) {
+      const EngineStats stats = engine_->stats();
+      r->set_sequences_running(stats.running);
+      r->set_sequences_waiting(stats.waiting);
+      r->set_kv_blocks_total(stats.kv_blocks_total);
+      r->set_kv_blocks_used(stats.kv_blocks_used);
+      r->set_steps(stats.steps);
+      r->set_prompt_tokens(stats.prompt_tokens);
+      r->set_generation_tokens(stats.generation_tokens);
+      r->mutable_expert_tokens()->Add(stats.expert_tokens.begin(), stats.expert_tokens.end());
+      r->set_expert_layer_count(expert_layers_);
+      const uint64_t steps = stats.steps - reported_steps_;
+      if (steps != 0)
+        r->set_step_seconds_mean((stats.step_seconds - reported_step_seconds_) / static_cast<double>(steps));
+      reported_steps_ = stats.steps;
+      reported_step_seconds_ = stats.step_seconds;
+      r->set_exchange_dispatch_seconds(stats.exchange.dispatch_seconds);
+      r->set_exchange_combine_seconds(stats.exchange.combine_seconds);
+      r->set_exchange_bytes(stats.exchange.bytes_sent);
+      r->set_preemptions(stats.preemptions);
+    }
+    coordinator_->send(frame);
+  }
+
+  void on_assignment(const wire::Assignment& assignment) {
+    const std::lock_guard lock(mutex_);
+    if (assignment_ && !assignment.error().empty()) {
+      log_warn("the coordinator refuses this rank now", {{"rank", identity_.rank}, {"why", assignment.error()}});
+      return;
+    }
+    assignment_ = assignment;
+    assigned_.notify_all();
+  }
+
+  Result<RankAssignment> read_assignment() {
+    const wire::Assignment& from = *assignment_;
+    RankAssignment to;
+    to.epoch = from.epoch();
+    const wire::Placement& placement = from.placement();
+    const size_t entries = size_t{placement.layer_count()} * placement.expert_count();
+    if (static_cast<size_t>(placement.rank_of_expert_size()) != entries) {
+      return Error{Errc::kInvalid,
+                   fmt::format("the coordinator's placement has {} entries, not {} layers x {} experts",
+                               placement.rank_of_expert_size(), placement.layer_count(), placement.expert_count())};
+    }
+    expert_layers_ = placement.layer_count();
+    for (uint32_t layer = 0; layer < placement.layer_count(); ++layer) {
+      const auto begin = placement.rank_of_expert().begin() + static_cast<int>(layer * placement.expert_count());
+      to.rank_of_expert.emplace_back(begin, begin + static_cast<int>(placement.expert_count()));
+      for (const uint32_t rank : to.rank_of_expert.back()) {
+        if (rank >= identity_.size)
+          return Error{Errc::kInvalid, fmt::format("the coordinator's placement names rank {}", rank)};
+      }
+    }
+    for (const auto& rank : from.ranks()) {
+      if (rank.rank_id() == 0) {
+        to.first_rank_host = rank.host();
+        to.first_rank_port = static_cast<uint16_t>(rank.port());
+      }
+    }
+    first_rank_host_ = to.first_rank_host;
+    first_rank_port_ = to.first_rank_port;
+    return to;
+  }
+
+  // --- peers
+  // -----------------------------------------------------------------------------------------------------------
+
+  void connect_to_first_rank() {
+    net::Handlers handlers;
+    handlers.on_open = [this](const net::ConnectionPtr& to) {
+      const std::lock_guard lock(mutex_);
+      first_rank_ = to;
+      send_burst(to, asked_burst_);  // 0: only says that this rank is here
+    };
+    handlers.on_frame = [this](const net::ConnectionPtr&, wire::Frame& frame) {
+      if (frame.has_step_begin()) begin_burst(frame.step_begin().burst());
+    };
+    handlers.on_close = [this](const net::ConnectionPtr&, const Error&) {
+      const std::lock_guard lock(mutex_);
+      first_rank_ = nullptr;
+    };
+    net_->connect(first_rank_host_, first_rank_port_, std::move(handlers));
+  }
+
+  static void send_burst(const net::ConnectionPtr& to, uint64_t burst) {
+    if (!to) return;
+    wire::Frame frame;
+    frame.mutable_step_begin()->set_burst(burst);
+    to->send(frame);
+  }
+
+  void begin_burst(uint64_t burst) {
+    const std::lock_guard lock(mutex_);
+    if (engine_ != nullptr) {
+      engine_->begin(burst);
+    } else {
+      pending_burst_ = burst;
+    }
+  }
+
+  // Rank 0: tells everybody, once a burst.
+  void relay_burst(uint64_t burst) {
+    if (burst <= relayed_burst_) return;
+    relayed_burst_ = burst;
+    for (const auto& peer : peers_) send_burst(peer, burst);
+    if (engine_ != nullptr) {
+      engine_->begin(burst);
+    } else {
+      pending_burst_ = burst;
+    }
+  }
+
+  void on_peer_frame(const net::ConnectionPtr& from, wire::Frame& frame) {
+    switch (frame.body_case()) {
+      case wire::Frame::kGenerate: on_generate(from, *frame.mutable_generate()); break;
+      case wire::Frame::kCancel: on_cancel(from, frame.cancel().request_id()); break;
+      case wire::Frame::kStepBegin: {
+        const std::lock_guard lock(mutex_);
+        add_peer(from);
+        if (frame.step_begin().burst() != 0) relay_burst(frame.step_begin().burst());
+        break;
+      }
+      default: log_warn("unexpected frame", {{"rank", identity_.rank}, {"from", from->peer().name}}); break;
+    }
+  }
+
+  // A rank that connected late learns of the burst that is under way.
+  void add_peer(const net::ConnectionPtr& peer) {
+    for (const auto& known : peers_) {
+      if (known == peer) return;
+    }
+    peers_.push_back(peer);
+    if (relayed_burst_ != 0) send_burst(peer, relayed_burst_);
+  }
+
+  // --- requests ------------------------------------------------------------------------------------------------------
+
+  void on_generate(const net::ConnectionPtr& from, wire::Generate& request) {
+    auto sequence = std::make_unique<Sequence>();
+    sequence->trace_id = request.trace_id();
+    sequence->priority = request.priority();
+    sequence->params = to_params(request.sampling());
+    sequence->max_tokens = request.max_tokens();
+    sequence->prompt_count = static_cast<uint32_t>(request.prompt_token_ids_size());
+    sequence->tokens.assign(request.prompt_token_ids().begin(), request.prompt_token_ids().end());
+    sequence->tokens.insert(sequence->tokens.end(), request.generated_token_ids().begin(),
+                            request.generated_token_ids().end());
+
+    const std::lock_guard lock(mutex_);
+    const uint64_t id = ++next_id_;
+    sequence->id = id;
+    Status accepted =
+        engine_ != nullptr ? check_tokens(*sequence) : Error{Errc::kUnavailable, "the rank is not serving"};
+    if (accepted.ok()) {
+      requests_.emplace(id, Request{from, request.request_id(), request.trace_id()});
+      by_peer_[{from.get(), request.request_id()}] = id;
+      accepted = engine_->submit(std::move(sequence));
+      if (!accepted.ok()) forget(requests_.find(id));
+    }
+    if (accepted.ok()) return;
+    wire::Frame frame;
+    wire::Output* output = frame.mutable_outputs()->add_outputs();
+    output->set_request_id(request.request_id());
+    output->set_finish(wire::FINISH_ERROR);
+    output->set_error(accepted.error().message);
+    output->set_error_status(http_status(accepted.error().code));
+    from->send(frame);
+  }
+
+  Status check_tokens(const Sequence& sequence) const {
+    for (const int32_t token : sequence.tokens) {
+      if (token < 0 || static_cast<uint32_t>(token) >= identity_.vocab_size) {
+        return Error{Errc::kInvalid,
+                     fmt::format("token id {} is not in the vocabulary of {}", token, identity_.vocab_size)};
+      }
+    }
+    for (const auto& [token, bias] : sequence.params.logit_bias) {
+      if (token < 0 || static_cast<uint32_t>(token) >= identity_.vocab_size) {
+        return Error{Errc::kInvalid, fmt::format("logit_bias: token id {} is not in the vocabulary of {}", token,
+                                                 identity_.vocab_size)};
+      }
+    }
+    return {};
+  }
+
+  void on_cancel(const net::ConnectionPtr& from, uint64_t request_id) {
+    const std::lock_guard lock(mutex_);
+    const auto found = by_peer_.find({from.get(), request_id});
+    if (found != by_peer_.end() && engine_ != nullptr) engine_->cancel(found->second);
+  }
+
+  void on_peer_gone(const net::ConnectionPtr& from) {
+    const std::lock_guard lock(mutex_);
+    std::erase(peers_, from);
+    for (auto it = requests_.begin(); it != requests_.end();) {
+      const auto next = std::next(it);
+      if (it->second.from == from) {
+        if (engine_ != nullptr) engine_->cancel(it->first);
+        forget(it);
+      }
+      it = next;
+    }
+  }
+
+  void forget(Requests::iterator request) {
+    by_peer_.erase({request->second.from.get(), request->second.id});
+    requests_.erase(request);
+  }
+
+  const config::ClusterConfig& config_;
+  RankIdentity identity_;
+  std::unique_ptr<net::Service> net_;
+  uint16_t port_ = 0;
+
+  std::mutex mutex_;  // guards what follows
+  std::condition_variable assigned_;
+  net::ConnectionPtr coordinator_;
+  std::optional<wire::Assignment> assignment_;
+  std::string connect_error_;
+  wire::RankState state_ = wire::RANK_JOINING;
+  const LoadProgress* progress_ = nullptr;
+  Engine* engine_ = nullptr;
+  uint64_t weight_bytes_ = 0;
+  uint64_t kv_bytes_ = 0;
+  uint32_t expert_layers_ = 0;
+  uint64_t reported_steps_ = 0;
+  double reported_step_seconds_ = 0.0;
+
+  std::string first_rank_host_;
+  uint16_t first_rank_port_ = 0;
+  net::ConnectionPtr first_rank_;
+  std::vector<net::ConnectionPtr> peers_;  // rank 0: the other ranks
+  uint64_t relayed_burst_ = 0;
+  uint64_t asked_burst_ = 0;
+  uint64_t pending_burst_ = 0;
+
+  uint64_t next_id_ = 0;
+  Requests requests_;
+  std::map<std::pair<net::Connection*, uint64_t>, uint64_t> by_peer_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Server>> Server::start(const config::ClusterConfig& config, RankIdentity identity) {
+  auto server = std::make_unique<ServerImpl>(config, std::move(identity));
+  SWITCHYARD_TRY(server->open());
+  return std::unique_ptr<Server>(std::move(server));
+}
+
+}  // namespace switchyard::worker
