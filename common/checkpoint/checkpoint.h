@@ -1,8 +1,8 @@
 // A Hugging Face checkpoint directory, read as it is on disk.
 //
-// open() reads config.json and the headers of all safetensors files, resolves every tensor that the architecture needs and checks all of them
-// (presence, type, shape, bytes inside the file) before anything is read. It maps the files; bytes are touched only by read calls, so a
-// rank that asks for its own experts reads only those.
+// open() reads config.json and the headers of all safetensors files, resolves every tensor that the architecture needs
+// and checks all of them (presence, type, shape, bytes inside the file) before anything is read. It maps the files;
+// bytes are touched only by read calls, so a rank that asks for its own experts reads only those.
 //
 // Thread: open() from one; a const Checkpoint from any number side by side.
 #pragma once
@@ -18,10 +18,11 @@
 
 namespace switchyard::checkpoint {
 
-// A (rows, columns) matrix, or a vector (rows = 1), somewhere in the files: a tensor, a slice of a fused one, transposed, interleaved, FP8 with
-// block scales or MXFP4. Reading decodes exactly to float32 (every disk type is a subset of it, up to FP8's product with its scale).
+// A (rows, columns) matrix, or a vector (rows = 1), somewhere in the files: a tensor, a slice of a fused one,
+// transposed, interleaved, FP8 with block scales or MXFP4. Reading decodes exactly to float32 (every disk type is a
+// subset of it, up to FP8's product with its scale).
 struct TensorView {
-  std::string name;      // of the tensor on disk, for messages
+  std::string name;  // of the tensor on disk, for messages
   uint32_t rows = 0;
   uint32_t columns = 0;
   uint64_t disk_bytes = 0;
@@ -46,17 +47,17 @@ struct LayerTensors {
   // kLatent: q (without query LoRA) or q_a, q_a_norm, q_b; kv_b rows are, per head, [nope keys | values]
   TensorView q_a, q_a_norm, q_b, kv_a, kv_a_norm, kv_b;
 
-  MlpTensors dense;                  // layers without experts
+  MlpTensors dense;  // layers without experts
   TensorView router, router_bias, correction_bias;
-  std::vector<MlpTensors> experts;   // (expert_count)
+  std::vector<MlpTensors> experts;  // (expert_count)
   MlpTensors shared;
-  TensorView shared_gate;            // (1, hidden)
+  TensorView shared_gate;  // (1, hidden)
 };
 
 struct ModelTensors {
-  TensorView embed;       // (vocab, hidden)
+  TensorView embed;  // (vocab, hidden)
   TensorView final_norm;
-  TensorView lm_head;     // the embedding when tied
+  TensorView lm_head;  // the embedding when tied
   std::vector<LayerTensors> layers;
 };
 

@@ -1,7 +1,7 @@
 // What a checkpoint's config.json says, in the engine's own terms: the input of the one model graph.
 //
-// An architecture (common/checkpoint/architectures/) turns published keys into a ModelSpec and tensor names into a ModelWeights; nothing else
-// in the project knows either. Sizes are counts of elements; ids are token ids.
+// An architecture (common/checkpoint/architectures/) turns published keys into a ModelSpec and tensor names into a
+// ModelWeights; nothing else in the project knows either. Sizes are counts of elements; ids are token ids.
 #pragma once
 
 #include <cstdint>
@@ -17,17 +17,17 @@ enum class AttentionKind : uint8_t {
   kLatent,   // MLA: DeepSeek V2, V3
 };
 
-// Rotary embedding of one kind of layer: frequencies with all scaling applied (YaRN, llama3), so that the graph only needs cos and sin of
-// position * inverse_frequency, times magnitude.
+// Rotary embedding of one kind of layer: frequencies with all scaling applied (YaRN, llama3), so that the graph only
+// needs cos and sin of position * inverse_frequency, times magnitude.
 struct RopeParameters {
-  kernels::RopeSpec layout;              // rotary_dim, offset in the head (query and grouped key), interleaved or half-split
+  kernels::RopeSpec layout;  // rotary_dim, offset in the head (query and grouped key), interleaved or half-split
   std::vector<float> inverse_frequency;  // (rotary_dim / 2)
   float magnitude = 1.0F;                // factor on cos and sin (YaRN's attention factor)
 };
 
 struct LayerSpec {
-  bool experts = false;   // routed experts (else one dense MLP)
-  uint32_t window = 0;    // sliding window in positions; 0 = full attention
+  bool experts = false;  // routed experts (else one dense MLP)
+  uint32_t window = 0;   // sliding window in positions; 0 = full attention
 };
 
 struct ModelSpec {
@@ -37,7 +37,7 @@ struct ModelSpec {
 
   uint32_t hidden = 0;
   uint32_t vocab_size = 0;
-  uint32_t max_position = 0;   // max_position_embeddings
+  uint32_t max_position = 0;  // max_position_embeddings
   float norm_eps = 1e-6F;
   bool tied_embeddings = false;
 
@@ -48,10 +48,10 @@ struct ModelSpec {
   float softmax_scale = 1.0F;  // YaRN's factor included
   bool qkv_bias = false;
   bool o_bias = false;
-  bool qk_norm = false;        // RMS norm of q and k over head_dim, per head, before rope
+  bool qk_norm = false;  // RMS norm of q and k over head_dim, per head, before rope
   bool sinks = false;
   // kLatent only:
-  uint32_t q_lora_rank = 0;    // 0 = q_proj directly
+  uint32_t q_lora_rank = 0;  // 0 = q_proj directly
   uint32_t kv_lora_rank = 0;
   uint32_t nope_dim = 0;
   uint32_t rope_dim = 0;
@@ -66,11 +66,11 @@ struct ModelSpec {
   // Experts; expert_count 0 = a dense model.
   uint32_t expert_count = 0;
   uint32_t expert_width = 0;
-  uint32_t shared_width = 0;           // of all shared experts as one MLP; 0 = none
-  bool shared_gate = false;            // Qwen2-MoE: shared output times sigmoid(shared_expert_gate x)
-  bool expert_bias = false;            // gpt-oss: gate, up and down have biases
-  bool router_bias = false;            // added to the logits (gpt-oss)
-  bool correction_bias = false;        // added for choosing only (DeepSeek V3, GLM)
+  uint32_t shared_width = 0;     // of all shared experts as one MLP; 0 = none
+  bool shared_gate = false;      // Qwen2-MoE: shared output times sigmoid(shared_expert_gate x)
+  bool expert_bias = false;      // gpt-oss: gate, up and down have biases
+  bool router_bias = false;      // added to the logits (gpt-oss)
+  bool correction_bias = false;  // added for choosing only (DeepSeek V3, GLM)
   kernels::RouterSpec router;
 
   std::vector<int32_t> eos_token_ids;  // config.json and generation_config.json, both

@@ -1,0 +1,19 @@
+// Llama 2 and 3: dense, grouped-query attention, llama3 rope scaling.
+#include "common/checkpoint/architectures/shared.h"
+
+namespace switchyard::checkpoint {
+namespace {
+
+void read_spec(const ConfigReader& config, ModelSpec& spec) {
+  read_base(config, spec);
+  read_grouped_attention(config, 10000, spec);
+  spec.qkv_bias = spec.o_bias = config.flag_or("attention_bias", false);
+  if (config.flag_or("mlp_bias", false)) config.problem("mlp_bias", "true is not supported");
+  read_dense_width(config, spec);
+}
+
+}  // namespace
+
+constinit const Architecture kLlama = {"LlamaForCausalLM", read_spec, resolve_usual};
+
+}  // namespace switchyard::checkpoint

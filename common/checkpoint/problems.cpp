@@ -1,0 +1,22 @@
+#include "common/checkpoint/problems.h"
+
+#include <fmt/format.h>
+
+namespace switchyard::checkpoint {
+
+void Problems::add(Errc code, std::string line) {
+  if (count_ == 0) code_ = code;
+  ++count_;
+  if (lines_.size() < kListedMax) lines_.push_back(std::move(line));
+}
+
+Error Problems::to_error(const std::string& subject) const {
+  SWITCHYARD_CHECK(count_ > 0);
+  if (count_ == 1) return {code_, lines_.front()};
+  std::string message = fmt::format("{}: {} problems", subject, count_);
+  for (const std::string& line : lines_) message += "\n  " + line;
+  if (count_ > lines_.size()) message += fmt::format("\n  ... and {} more", count_ - lines_.size());
+  return {code_, std::move(message)};
+}
+
+}  // namespace switchyard::checkpoint
