@@ -1,0 +1,184 @@
+// Same bits (invariant 1): a request's tokens and log-probabilities depend on its own sequence and the weights alone.
+// The reference of every comparison is the request alone, on one rank, with its prompt in one piece; every comparison
+// is of bits.
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "common/checkpoint/checkpoint.h"
+#include "tests/support/virtual_group.h"
+
+namespace switchyard::testing {
+namespace {
+
+using kernels::WeightForm;
+
+const char* const kGolden[] = {"deepseek-v2-lite-tiny",
+                               "deepseek-v2-tiny",
+                               "deepseek-v3-tiny",
+                               "deepseek-v3-fp8-tiny",
+                               "qwen3-moe-tiny",
+                               "qwen2-moe-tiny",
+                               "mixtral-tiny",
+                               "gpt-oss-tiny",
+                               "gpt-oss-mxfp4-tiny",
+                               "glm4-moe-tiny",
+                               "llama3-tiny",
+                               "qwen2-tiny",
+                               "qwen3-tiny",
+                               "r1-tiny"};
+
+struct Case {
+  const char* model;
+  WeightForm form;
+};
+
+class SameBits : public ::testing::TestWithParam<Case> {
+ protected:
+  void SetUp() override {
+    auto opened = checkpoint::Checkpoint::open(std::string(SWITCHYARD_TEST_DATA "/golden/") + GetParam().model);
+    ASSERT_TRUE(opened.ok()) << opened.error().message;
+    checkpoint_ = std::make_unique<checkpoint::Checkpoint>(std::move(*opened));
+  }
+
+  GroupOptions options() const {
+    GroupOptions o;
+    o.form = GetParam().form;
+    o.max_model_len = 256;
+    return o;
+  }
+
+  // Prompts of 1 to 90 tokens (longer than every window and several KV blocks), half sampled, half greedy, some scored.
+  std::vector<TestRequest> requests(size_t count) const {
+    std::mt19937 random(20261124);
+    std::vector<TestRequest> all(count);
+    for (size_t i = 0; i < count; ++i) {
+      TestRequest& r = all[i];
+      const size_t length = i == 0 ? 90 : 1 + random() % 90;
+      for (size_t t = 0; t < length; ++t)
+        r.prompt.push_back(static_cast<int32_t>(random() % checkpoint_->spec().vocab_size));
+      r.max_tokens = static_cast<uint32_t>(6 + random() % 10);
+      r.params.logprobs = true;
+      r.params.prompt_logprobs = i % 3 == 0;
+      r.params.temperature = i % 2 == 0 ? 0.0F : 0.9F;
+      r.params.top_p = i % 4 == 1 ? 0.9F : 1.0F;
+      r.params.presence_penalty = i % 5 == 2 ? 0.5F : 0.0F;
+      r.params.seed = 1000 + i;
+    }
+    return all;
+  }
+
+  // Each request alone, one rank, prompt in one piece.
+  std::vector<TestAnswer> alone(const std::vector<TestRequest>& all) const {
+    std::vector<TestAnswer> answers;
+    for (const auto& request : all) answers.push_back(run_group(*checkpoint_, options(), {request}).answers[0]);
+    return answers;
+  }
+
+  static void expect_same(const std::vector<TestAnswer>& got, const std::vector<TestAnswer>& want,
+                          const std::string& what) {
+    ASSERT_EQ(got.size(), want.size());
+    for (size_t i = 0; i < got.size(); ++i) {
+      EXPECT_EQ(got[i].error, "") << what;
+      EXPECT_EQ(got[i].tokens, want[i].tokens) << what << ", request " << i;
+      EXPECT_EQ(got[i].logprobs, want[i].logprobs) << what << ", request " << i;
+      EXPECT_EQ(got[i].prompt_logprobs, want[i].prompt_logprobs) << what << ", request " << i;
+    }
+  }
+
+  std::unique_ptr<checkpoint::Checkpoint> checkpoint_;
+};
+
+TEST_P(SameBits, InABatchOf32AsAlone) {
+  const auto all = requests(32);
+  const auto want = alone(all);
+  expect_same(run_group(*checkpoint_, options(), all).answers, want, "batch of 32");
+}
+
+TEST_P(SameBits, OnOneTwoThreeAndFourRanks) {
+  const auto all = requests(7);
+  const auto want = alone(all);
+  for (uint32_t ranks = 1; ranks <= 4; ++ranks) {
+    GroupOptions o = options();
+    o.ranks = ranks;
+    expect_same(run_group(*checkpoint_, o, all).answers, want, std::to_string(ranks) + " ranks");
+  }
+}
+
+TEST_P(SameBits, WithPromptsInChunks) {
+  const auto all = requests(5);
+  const auto want = alone(all);
+  for (const uint32_t chunk : {7U, 16U, 64U}) {
+    GroupOptions o = options();
+    o.max_num_batched_tokens = chunk;
+    expect_same(run_group(*checkpoint_, o, all).answers, want, "chunks of " + std::to_string(chunk));
+  }
+}
+
+TEST_P(SameBits, WhereverExpertsLive) {
+  if (checkpoint_->spec().expert_count == 0) return;  // nothing to place
+  const auto all = requests(4);
+  const auto want = alone(all);
+  for (const uint64_t seed : {11U, 12U, 13U}) {
+    GroupOptions o = options();
+    o.ranks = 3;
+    o.placement_seed = seed;
+    expect_same(run_group(*checkpoint_, o, all).answers, want, "placement seed " + std::to_string(seed));
+  }
+}
+
+TEST_P(SameBits, WithSeveralThreads) {
+  const auto all = requests(6);
+  const auto want = alone(all);
+  GroupOptions o = options();
+  o.threads = 3;
+  expect_same(run_group(*checkpoint_, o, all).answers, want, "3 threads");
+}
+
+TEST_P(SameBits, AfterPreemptionAndRecomputation) {
+  const auto all = requests(8);
+  const auto want = alone(all);
+  GroupOptions o = options();
+  o.kv_blocks = 16;  // 256 positions for eight sequences of up to 105
+  const GroupRun run = run_group(*checkpoint_, o, all);
+  const bool every_layer_slides = std::all_of(checkpoint_->spec().layers.begin(), checkpoint_->spec().layers.end(),
+                                              [](const auto& l) { return l.window != 0; });
+  if (!every_layer_slides) {
+    EXPECT_GT(run.preemptions, 0U) << "nothing was preempted: the test did not test";
+  }
+  expect_same(run.answers, want, "preempted");
+  EXPECT_EQ(run.blocks_used[0], 0U);
+}
+
+TEST_P(SameBits, AsAReplayOfTokensGeneratedBefore) {
+  const auto all = requests(4);
+  const auto want = alone(all);
+  auto replays = all;
+  std::vector<TestAnswer> rest(all.size());
+  for (size_t i = 0; i < all.size(); ++i) {
+    const size_t kept = want[i].tokens.size() / 2;
+    replays[i].params.prompt_logprobs = false;
+    replays[i].generated.assign(want[i].tokens.begin(), want[i].tokens.begin() + static_cast<std::ptrdiff_t>(kept));
+    rest[i].tokens.assign(want[i].tokens.begin() + static_cast<std::ptrdiff_t>(kept), want[i].tokens.end());
+    rest[i].logprobs.assign(want[i].logprobs.begin() + static_cast<std::ptrdiff_t>(kept), want[i].logprobs.end());
+  }
+  expect_same(run_group(*checkpoint_, options(), replays).answers, rest, "replay");
+}
+
+std::vector<Case> cases() {
+  std::vector<Case> all;
+  for (const char* model : kGolden) {
+    all.push_back({model, WeightForm::kFloat32});
+    all.push_back({model, WeightForm::kBfloat16});
+  }
+  return all;
+}
+
+INSTANTIATE_TEST_SUITE_P(Golden, SameBits, ::testing::ValuesIn(cases()), [](const auto& tested) {
+  std::string name = tested.param.model;
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name + (tested.param.form == WeightForm::kFloat32 ? "_float32" : "_bfloat16");
+});
+
+}  // namespace
+}  // namespace switchyard::testing

@@ -1,0 +1,137 @@
+#include "tests/support/virtual_group.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <mutex>
+#include <random>
+#include <thread>
+
+namespace switchyard::testing {
+namespace {
+
+constexpr uint32_t kDeadlineMs = 60000;
+
+template <typename T>
+T must(Result<T> result) {
+  if (!result.ok()) {
+    std::fprintf(stderr, "%s\n", result.error().message.c_str());
+    std::abort();
+  }
+  return std::move(result).value();
+}
+
+const kernels::OpTable& backend(const std::string& name) {
+  const kernels::OpTable* ops = kernels::find_backend(name.c_str());
+  SWITCHYARD_CHECK(ops != nullptr);
+  return *ops;
+}
+
+}  // namespace
+
+std::vector<worker::LayerPlacement> make_placement(const checkpoint::ModelSpec& spec, uint32_t ranks, uint64_t seed) {
+  std::vector<worker::LayerPlacement> placement;
+  std::mt19937_64 random(seed);
+  for (const auto& layer : spec.layers) {
+    if (!layer.experts) continue;
+    std::vector<uint32_t> rank_of(spec.expert_count);
+    for (uint32_t e = 0; e < spec.expert_count; ++e) {
+      rank_of[e] = seed == 0 ? e * ranks / spec.expert_count : static_cast<uint32_t>(random() % ranks);
+    }
+    placement.push_back(worker::LayerPlacement::from_ranks(rank_of, ranks));
+  }
+  return placement;
+}
+
+RankModel::RankModel(const checkpoint::Checkpoint& c, const GroupOptions& options,
+                     const std::vector<worker::LayerPlacement>& placement, std::unique_ptr<worker::Transport> transport)
+    : checkpoint(c), ops(backend(options.backend)), pool(options.threads), grouping(worker::KvGrouping::of(c.spec())) {
+  const auto& spec = checkpoint.spec();
+  exchange = worker::make_host_exchange(std::move(transport));
+  weights = must(worker::ModelWeights::load(checkpoint, options.form, placement, exchange->rank(), ops, pool, nullptr));
+  const auto kv_type =
+      options.form == kernels::WeightForm::kFloat32 ? kernels::KvType::kFloat32 : kernels::KvType::kBfloat16;
+  const auto layout = worker::kv_layout(spec, kv_type, options.block_size);
+  const uint32_t whole = (options.max_model_len + options.block_size - 1) / options.block_size + 1;
+  std::vector<uint32_t> counts;
+  for (const uint32_t window : grouping.windows) {
+    groups.push_back({window, options.kv_blocks != 0 ? options.kv_blocks : whole * options.max_num_seqs});
+    counts.push_back(groups.back().block_count);
+  }
+  kv_memory = must(worker::KvMemory::allocate(spec, layout, grouping, counts, ops));
+  model = std::make_unique<worker::Model>(spec, *weights, placement, ops, pool, *exchange, kv_memory, grouping,
+                                          options.max_model_len);
+}
+
+GroupRun run_group(const checkpoint::Checkpoint& checkpoint, const GroupOptions& options,
+                   const std::vector<TestRequest>& requests) {
+  const auto placement = make_placement(checkpoint.spec(), options.ranks, options.placement_seed);
+  std::vector<std::unique_ptr<worker::Transport>> transports;
+  if (options.ranks == 1) {
+    transports.push_back(worker::make_single_transport());
+  } else {
+    transports = worker::make_local_transports(options.ranks, kDeadlineMs);
+  }
+  std::vector<std::unique_ptr<RankModel>> models;
+  std::vector<std::unique_ptr<worker::KvCache>> caches;
+  std::vector<std::unique_ptr<worker::Engine>> engines;
+  GroupRun run;
+  run.answers.resize(requests.size());
+  std::mutex mutex;
+  size_t open = requests.size();
+
+  const auto on_outputs = [&](std::vector<worker::EngineOutput>&& outputs) {
+    const std::lock_guard lock(mutex);
+    for (const auto& output : outputs) {
+      TestAnswer& answer = run.answers[output.id];
+      answer.tokens.insert(answer.tokens.end(), output.tokens.begin(), output.tokens.end());
+      for (const auto& l : output.logprobs) answer.logprobs.push_back(l.logprob);
+      for (const auto& l : output.prompt_logprobs) answer.prompt_logprobs.push_back(l.logprob);
+      if (output.finish == worker::Finish::kNone) continue;
+      answer.finish = output.finish;
+      answer.error = output.error.message;
+      if (--open == 0) {
+        for (auto& engine : engines) engine->stop();
+      }
+    }
+  };
+  const auto on_work = [&](uint64_t burst) {
+    for (auto& engine : engines) engine->begin(burst);
+  };
+  for (uint32_t r = 0; r < options.ranks; ++r) {
+    models.push_back(std::make_unique<RankModel>(checkpoint, options, placement, std::move(transports[r])));
+    caches.push_back(std::make_unique<worker::KvCache>(models[r]->groups, options.block_size));
+    worker::EngineLimits limits;
+    limits.scheduler = {options.max_num_seqs, 4096, options.max_model_len};
+    limits.max_num_batched_tokens = options.max_num_batched_tokens;
+    engines.push_back(std::make_unique<worker::Engine>(limits, checkpoint.spec(), *models[r]->model, *caches[r],
+                                                       *models[r]->exchange, models[r]->pool,
+                                                       worker::EngineCallbacks{on_outputs, on_work}));
+  }
+  for (size_t i = 0; i < requests.size(); ++i) {
+    auto sequence = std::make_unique<worker::Sequence>();
+    sequence->id = i;
+    sequence->params = requests[i].params;
+    sequence->prompt_count = static_cast<uint32_t>(requests[i].prompt.size());
+    sequence->max_tokens = requests[i].max_tokens;
+    sequence->tokens = requests[i].prompt;
+    sequence->tokens.insert(sequence->tokens.end(), requests[i].generated.begin(), requests[i].generated.end());
+    SWITCHYARD_CHECK(engines[i % options.ranks]->submit(std::move(sequence)).ok());
+  }
+  std::vector<std::thread> threads;
+  for (auto& engine : engines) {
+    threads.emplace_back([&engine] {
+      const Status ended = engine->run();
+      SWITCHYARD_CHECK(ended.ok());
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  for (uint32_t r = 0; r < options.ranks; ++r) {
+    run.preemptions += engines[r]->stats().preemptions;
+    run.blocks_used.push_back(caches[r]->blocks_used());
+  }
+  return run;
+}
+
+}  // namespace switchyard::testing
