@@ -1,0 +1,97 @@
+#include "frontend/http/errors.h"
+
+#include "frontend/http/json_writer.h"
+
+namespace switchyard::http {
+
+ApiError invalid_request(std::string message, std::string param, std::string code) {
+  return {.status = 400, .message = std::move(message), .param = std::move(param), .code = std::move(code)};
+}
+
+ApiError unauthorized() {
+  return {.status = 401,
+          .message = "Incorrect or missing API key. Give one as 'Authorization: Bearer KEY'.",
+          .param = {},
+          .code = "invalid_api_key"};
+}
+
+ApiError unknown_path(const std::string& method, const std::string& path) {
+  return {.status = 404, .message = "Unknown request URL: " + method + " " + path, .param = {}, .code = "unknown_url"};
+}
+
+ApiError method_not_allowed(const std::string& method, const std::string& path) {
+  return {.status = 405,
+          .message = "Not allowed to " + method + " on " + path,
+          .param = {},
+          .code = "method_not_supported"};
+}
+
+ApiError unknown_model(const std::string& model) {
+  return {.status = 404,
+          .message = "The model '" + model + "' does not exist.",
+          .param = "model",
+          .code = "model_not_found"};
+}
+
+ApiError body_too_large(uint64_t limit_bytes) {
+  return {.status = 413,
+          .message = "The request body is larger than " + std::to_string(limit_bytes) + " bytes.",
+          .param = {},
+          .code = "request_too_large"};
+}
+
+ApiError overloaded(std::string message) { return error_of_status(429, std::move(message)); }
+ApiError unavailable(std::string message) { return error_of_status(503, std::move(message)); }
+ApiError internal_error(std::string message) { return error_of_status(500, std::move(message)); }
+
+ApiError error_of_status(int status, std::string message) {
+  if (status < 400 || status > 599) status = 500;
+  ApiError error{.status = status, .message = std::move(message), .param = {}, .code = {}};
+  if (status == 429) {
+    error.type = "rate_limit_error";
+    error.code = "rate_limit_exceeded";
+  } else if (status == 503) {
+    error.type = "server_error";
+    error.code = "service_unavailable";
+  } else if (status >= 500) {
+    error.type = "server_error";
+    error.code = "internal_error";
+  }
+  return error;
+}
+
+ApiError error_of(const Error& error, std::string param) {
+  const auto status = [&] {
+    switch (error.code) {
+      case Errc::kInvalid: return 400;
+      case Errc::kNotFound: return 404;
+      case Errc::kUnauthorized: return 401;
+      case Errc::kTooLarge: return 413;
+      case Errc::kOverloaded: return 429;
+      case Errc::kUnavailable:
+      case Errc::kTimeout:
+      case Errc::kPeerLost: return 503;
+      case Errc::kIo: return 500;
+    }
+    return 500;
+  }();
+  ApiError result = error_of_status(status, error.message);
+  result.param = std::move(param);
+  return result;
+}
+
+std::string error_body(const ApiError& error) {
+  JsonWriter json;
+  const auto text_or_null = [&](const char* name, const std::string& value) {
+    json.key(name);
+    value.empty() ? json.null() : json.string(value);
+  };
+  json.begin_object().key("error").begin_object();
+  json.string("message", error.message).string("type", error.type);
+  text_or_null("param", error.param);
+  text_or_null("code", error.code);
+  json.end_object().end_object();
+  return json.take();
+}
+
+}  // namespace switchyard::http

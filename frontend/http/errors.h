@@ -1,0 +1,37 @@
+// What a client is told when its request fails: OpenAI's error body and the HTTP status.
+//
+//   {"error":{"message":"...","type":"invalid_request_error","param":"temperature","code":"invalid_type"}}
+#pragma once
+
+#include <string>
+
+#include "common/base/result.h"
+
+namespace switchyard::http {
+
+struct ApiError {
+  int status = 400;
+  std::string message;
+  std::string type = "invalid_request_error";
+  std::string param;  // the field at fault; "" = null
+  std::string code;   // "" = null
+};
+
+ApiError invalid_request(std::string message, std::string param = {}, std::string code = {});
+ApiError unauthorized();
+ApiError unknown_path(const std::string& method, const std::string& path);
+ApiError method_not_allowed(const std::string& method, const std::string& path);
+ApiError unknown_model(const std::string& model);
+ApiError body_too_large(uint64_t limit_bytes);
+ApiError overloaded(std::string message);
+ApiError unavailable(std::string message);
+ApiError internal_error(std::string message);
+
+// The error that a rank's HTTP status stands for; statuses outside 400..599 mean 500.
+ApiError error_of_status(int status, std::string message);
+// The error that a Result's code stands for.
+ApiError error_of(const Error& error, std::string param = {});
+
+std::string error_body(const ApiError& error);
+
+}  // namespace switchyard::http

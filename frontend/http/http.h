@@ -1,0 +1,64 @@
+// HTTP as the API sees it: a request that is there as a whole, and a Responder for its one answer. No Beast in sight.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace switchyard::http {
+
+struct HttpRequest {
+  std::string method;         // "GET"
+  std::string path;           // without the query
+  std::string query;          // behind '?'
+  std::string authorization;  // the header's value; "" = absent
+  std::string request_id;     // X-Request-Id; "" = absent
+  std::string body;
+};
+
+struct HttpResponse {
+  int status = 200;
+  std::string body;
+  std::string content_type = "application/json";
+  std::vector<std::pair<std::string, std::string>> headers = {};
+};
+
+// The answer to one request: respond() once, or begin_stream(), write() any number of times, end_stream().
+//
+// Thread: everything but post() only from functions that post() runs, and from RequestHandler::handle(); they all run
+// one after the other (on the connection's strand). Nothing blocks. After the client has left, calls do nothing. A
+// Responder that is destroyed without an answer sends 500.
+class Responder {
+ public:
+  virtual ~Responder() = default;
+
+  // A header of the answer, whichever way it goes.
+  virtual void add_header(std::string name, std::string value) = 0;
+  virtual void respond(HttpResponse response) = 0;
+
+  virtual void begin_stream(std::string content_type) = 0;
+  virtual void write(std::string_view data) = 0;
+  virtual void end_stream() = 0;
+
+  // Called once, if the client leaves (or reads so slowly that it is dropped) before the answer is complete.
+  virtual void on_disconnect(std::function<void()> callback) = 0;
+  // Any thread: runs the function where the calls above are allowed.
+  virtual void post(std::function<void()> function) = 0;
+};
+
+using ResponderPtr = std::shared_ptr<Responder>;
+
+class RequestHandler {
+ public:
+  virtual ~RequestHandler() = default;
+  // A request is complete. Must not block: an answer that takes longer keeps the responder and comes back by post().
+  virtual void handle(HttpRequest request, const ResponderPtr& responder) = 0;
+  // Any thread: an answer's status is known. path is "" when the request could not be read.
+  virtual void answered(const std::string& path, int status) = 0;
+};
+
+}  // namespace switchyard::http
