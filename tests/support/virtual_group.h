@@ -6,43 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "common/checkpoint/checkpoint.h"
-#include "kernels/api/ops.h"
+#include "tests/support/rank_model.h"
 #include "worker/engine/engine.h"
-#include "worker/model/model.h"
 
 namespace switchyard::testing {
-
-struct GroupOptions {
-  uint32_t ranks = 1;
-  uint32_t threads = 1;
-  kernels::WeightForm form = kernels::WeightForm::kFloat32;
-  std::string backend = "auto";
-  uint64_t placement_seed = 0;  // 0: balanced by expert id; else experts on random ranks
-  uint32_t max_num_batched_tokens = 512;
-  uint32_t max_num_seqs = 64;
-  uint32_t max_model_len = 1024;
-  uint32_t kv_blocks = 0;  // of each group; 0 = enough for everything
-  uint32_t block_size = 16;
-};
-
-// One rank's model and what it stands on.
-struct RankModel {
-  RankModel(const checkpoint::Checkpoint& checkpoint, const GroupOptions& options,
-            const std::vector<worker::LayerPlacement>& placement, std::unique_ptr<worker::Transport> transport);
-
-  const checkpoint::Checkpoint& checkpoint;
-  const kernels::OpTable& ops;
-  kernels::ThreadPool pool;
-  worker::KvGrouping grouping;
-  std::unique_ptr<worker::ModelWeights> weights;
-  std::unique_ptr<worker::Exchange> exchange;
-  std::vector<worker::KvGroup> groups;
-  worker::KvMemory kv_memory;
-  std::unique_ptr<worker::Model> model;
-};
-
-std::vector<worker::LayerPlacement> make_placement(const checkpoint::ModelSpec& spec, uint32_t ranks, uint64_t seed);
 
 struct TestRequest {
   std::vector<int32_t> prompt;
