@@ -1,0 +1,244 @@
+#include "coordinator/coordinator.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <future>
+#include <map>
+#include <utility>
+
+#include "common/base/log.h"
+#include "common/net/net.h"
+#include "common/wire/switchyard.pb.h"
+#include "coordinator/admin_server.h"
+#include "coordinator/expert_load.h"
+#include "coordinator/membership.h"
+#include "coordinator/placement.h"
+#include "coordinator/views.h"
+
+namespace switchyard::coordinator {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+// Loads reach the frontends at least this often.
+constexpr milliseconds kRoutingInterval{1000};
+
+std::string model_name(const config::ModelConfig& model) {
+  if (!model.served_model_name.empty()) return model.served_model_name;
+  auto path = model.path;
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  return path.substr(path.find_last_of('/') + 1);
+}
+
+class CoordinatorImpl final : public Coordinator {
+ public:
+  CoordinatorImpl(const config::ClusterConfig& config, const ModelFacts& model, ExpertPlacement placement)
+      : config_(config),
+        model_(model),
+        heartbeat_(std::max<uint32_t>(config.heartbeat_ms, 10)),
+        membership_(std::move(placement), heartbeat_),
+        load_(membership_.placement()) {}
+
+  ~CoordinatorImpl() override {
+    if (service_ == nullptr) return;
+    // The handlers use what is below: nothing of it may go before they have ended.
+    std::promise<void> closed;
+    service_->post([&] {
+      if (admin_) admin_->stop();
+      closed.set_value();
+    });
+    closed.get_future().wait();
+    service_->stop();
+  }
+
+  Status begin(const std::string& secret);
+  uint16_t port() const override { return port_; }
+  uint16_t admin_port() const override { return admin_->port(); }
+
+ private:
+  void on_frame(const net::ConnectionPtr& from, wire::Frame& frame);
+  void on_register_rank(const net::ConnectionPtr& from, const wire::RegisterRank& registration);
+  void on_rank_report(const net::ConnectionPtr& from, const wire::RankReport& report);
+  void on_register_frontend(const net::ConnectionPtr& from, const wire::RegisterFrontend& registration);
+  void on_close(const net::ConnectionPtr& connection);
+  void tick();
+  void settle();
+  void send_routing(bool always);
+  AdminReply answer(const std::string& path) const;
+
+  const config::ClusterConfig config_;
+  const ModelFacts model_;
+  const milliseconds heartbeat_;
+  const steady_clock::time_point started_ = steady_clock::now();
+  uint16_t port_ = 0;
+  std::unique_ptr<net::Service> service_;
+  std::unique_ptr<AdminServer> admin_;
+
+  // The net thread's own.
+  Membership membership_;
+  ExpertLoad load_;
+  std::map<ConnectionId, net::ConnectionPtr> connections_;
+  uint64_t sent_version_ = 0;
+};
+
+Status CoordinatorImpl::begin(const std::string& secret) {
+  SWITCHYARD_ASSIGN(service_, net::Service::start({wire::ROLE_COORDINATOR, "coordinator"}, secret));
+  // The admin port first: when ranks can come in, both are there. On the net thread, whose data its handler reads.
+  std::promise<Status> listening;
+  service_->post([&] {
+    auto admin =
+        AdminServer::start(service_->io_context(), config_.coordinator.admin_host, config_.coordinator.admin_port,
+                           config_.coordinator.admin_api_key, [this](const std::string& path) { return answer(path); });
+    if (!admin.ok()) return listening.set_value(admin.error());
+    admin_ = std::move(admin).value();
+    listening.set_value({});
+  });
+  SWITCHYARD_TRY(listening.get_future().get());
+
+  net::Handlers handlers;
+  handlers.on_open = [this](const net::ConnectionPtr& connection) { connections_[connection->id()] = connection; };
+  handlers.on_frame = [this](const net::ConnectionPtr& from, wire::Frame& frame) { on_frame(from, frame); };
+  handlers.on_close = [this](const net::ConnectionPtr& connection, const Error&) { on_close(connection); };
+  SWITCHYARD_ASSIGN(port_, service_->listen(config_.coordinator.host, config_.coordinator.port, std::move(handlers)));
+  service_->every(std::min(heartbeat_, kRoutingInterval), [this] { tick(); });
+  return {};
+}
+
+void CoordinatorImpl::on_frame(const net::ConnectionPtr& from, wire::Frame& frame) {
+  const auto role = from->peer().role;
+  switch (frame.body_case()) {
+    case wire::Frame::kRegisterRank:
+      if (role == wire::ROLE_WORKER) return on_register_rank(from, frame.register_rank());
+      break;
+    case wire::Frame::kRankReport:
+      if (role == wire::ROLE_WORKER) return on_rank_report(from, frame.rank_report());
+      break;
+    case wire::Frame::kRegisterFrontend:
+      if (role == wire::ROLE_FRONTEND) return on_register_frontend(from, frame.register_frontend());
+      break;
+    case wire::Frame::kFrontendReport:
+      if (role == wire::ROLE_FRONTEND && membership_.report(from->id(), frame.frontend_report()).ok()) return;
+      break;
+    default: break;
+  }
+  log_warn("unexpected frame; connection closed",
+           {{"peer", from->peer().name}, {"frame", static_cast<int>(frame.body_case())}});
+  from->close();
+}
+
+void CoordinatorImpl::on_register_rank(const net::ConnectionPtr& from, const wire::RegisterRank& registration) {
+  const auto now = steady_clock::now();
+  const auto* replaced =
+      registration.rank_id() < membership_.ranks().size() ? &membership_.ranks()[registration.rank_id()] : nullptr;
+  const ConnectionId old_connection = replaced != nullptr ? replaced->connection : 0;
+  if (const auto status = membership_.register_rank(from->id(), registration, now); !status.ok()) {
+    log_warn("rank refused", {{"rank", registration.rank_id()},
+                              {"pid", registration.pid()},
+                              {"address", from->peer().address},
+                              {"cause", status.error().message}});
+    wire::Frame frame;
+    frame.mutable_assignment()->set_error(status.error().message);
+    from->send(frame);
+    from->close();
+    return;
+  }
+  if (old_connection != 0 && connections_.contains(old_connection)) connections_[old_connection]->close();
+  log_info("rank registered", {{"rank", registration.rank_id()},
+                               {"pid", registration.pid()},
+                               {"address", fmt::format("{}:{}", registration.host(), registration.port())},
+                               {"device", registration.device()},
+                               {"backend", registration.backend()},
+                               {"epoch", membership_.epoch()}});
+  // Its first report may be right behind.
+  service_->after(kFirstReportGrace + milliseconds(1), [this] { settle(); });
+  settle();
+}
+
+void CoordinatorImpl::on_rank_report(const net::ConnectionPtr& from, const wire::RankReport& report) {
+  const auto now = steady_clock::now();
+  if (!membership_.report(from->id(), report, now).ok()) {
+    // A rank that was found dead and went on, or a rank that was replaced: it shall register again.
+    from->close();
+    return;
+  }
+  const uint32_t rank_id = membership_.rank_of(from->id())->rank_id;
+  if (!report.expert_tokens().empty() &&
+      !load_.update(rank_id, {report.expert_tokens().data(), static_cast<size_t>(report.expert_tokens_size())}, now)) {
+    log_debug("expert counts of another shape ignored", {{"rank", rank_id}, {"count", report.expert_tokens_size()}});
+  }
+  settle();
+}
+
+void CoordinatorImpl::on_register_frontend(const net::ConnectionPtr& from, const wire::RegisterFrontend& registration) {
+  membership_.register_frontend(from->id(), registration);
+  log_info("frontend registered",
+           {{"pid", registration.pid()}, {"address", fmt::format("{}:{}", registration.host(), registration.port())}});
+  wire::Frame frame;
+  *frame.mutable_routing_table() = membership_.routing_table();
+  from->send(frame);
+}
+
+void CoordinatorImpl::on_close(const net::ConnectionPtr& connection) {
+  connections_.erase(connection->id());
+  if (membership_.frontends().contains(connection->id())) log_info("frontend gone", {{"pid", connection->peer().pid}});
+  membership_.disconnected(connection->id(), steady_clock::now());
+  settle();
+}
+
+void CoordinatorImpl::tick() {
+  for (const auto id : membership_.tick(steady_clock::now())) {
+    if (const auto found = connections_.find(id); found != connections_.end()) found->second->close();
+  }
+  settle();
+  send_routing(true);
+}
+
+// After every event: hand out a placement if it is time, and tell the frontends of changes.
+void CoordinatorImpl::settle() {
+  if (membership_.assignment_due(steady_clock::now())) {
+    wire::Frame frame;
+    *frame.mutable_assignment() = membership_.assign();
+    for (const auto& rank : membership_.ranks()) {
+      if (const auto found = connections_.find(rank.connection); found != connections_.end())
+        found->second->send(frame);
+    }
+  }
+  send_routing(false);
+}
+
+void CoordinatorImpl::send_routing(bool always) {
+  if (!always && membership_.version() == sent_version_) return;
+  sent_version_ = membership_.version();
+  if (membership_.frontends().empty()) return;
+  wire::Frame frame;
+  *frame.mutable_routing_table() = membership_.routing_table();
+  for (const auto& [id, frontend] : membership_.frontends()) {
+    if (const auto found = connections_.find(id); found != connections_.end()) found->second->send(frame);
+  }
+}
+
+AdminReply CoordinatorImpl::answer(const std::string& path) const {
+  const View view{membership_,         load_,    config_.name,       model_name(config_.model),
+                  model_.architecture, started_, steady_clock::now()};
+  if (path == "/cluster") return {200, "application/json", cluster_json(view)};
+  if (path == "/placement") return {200, "application/json", placement_json(view)};
+  if (path == "/metrics") return {200, "text/plain; version=0.0.4; charset=utf-8", metrics_text(view)};
+  if (path == "/health") return {200, "application/json", R"({"status":"ok"})"};
+  if (path == "/") return {200, "text/html; charset=utf-8", page_html(view)};
+  return admin_error(404, "There is no such page: try /cluster, /placement, /metrics or /health.", "not_found");
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Coordinator>> Coordinator::start(const config::ClusterConfig& config, const ModelFacts& model,
+                                                        const std::string& secret) {
+  SWITCHYARD_ASSIGN(auto placement, place_experts(config.worker.placement, model.expert_layer_count, model.expert_count,
+                                                  config.worker.data_parallel_size));
+  auto coordinator = std::make_unique<CoordinatorImpl>(config, model, std::move(placement));
+  SWITCHYARD_TRY(coordinator->begin(secret));
+  return std::unique_ptr<Coordinator>(std::move(coordinator));
+}
+
+}  // namespace switchyard::coordinator

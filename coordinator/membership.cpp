@@ -1,0 +1,219 @@
+#include "coordinator/membership.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/base/log.h"
+
+namespace switchyard::coordinator {
+namespace {
+
+void fill_address(const Rank& rank, wire::RankAddress& out) {
+  out.set_rank_id(rank.rank_id);
+  out.set_host(rank.registration.host());
+  out.set_port(rank.registration.port());
+  out.set_state(rank.state);
+  out.set_sequences_running(rank.report.sequences_running());
+  out.set_sequences_waiting(rank.report.sequences_waiting());
+  out.set_kv_usage(kv_usage(rank.report));
+}
+
+}  // namespace
+
+double kv_usage(const wire::RankReport& report) {
+  if (report.kv_blocks_total() == 0) return 0.0;
+  return static_cast<double>(report.kv_blocks_used()) / static_cast<double>(report.kv_blocks_total());
+}
+
+const char* state_name(wire::RankState state) {
+  switch (state) {
+    case wire::RANK_JOINING: return "joining";
+    case wire::RANK_LIVE: return "live";
+    case wire::RANK_LEAVING: return "leaving";
+    default: return "dead";
+  }
+}
+
+Membership::Membership(ExpertPlacement placement, std::chrono::milliseconds heartbeat)
+    : placement_(std::move(placement)), silence_limit_(kHeartbeatsMissed * heartbeat), ranks_(placement_.rank_count) {
+  for (uint32_t i = 0; i < placement_.rank_count; ++i) ranks_[i].rank_id = i;
+}
+
+Rank* Membership::find(ConnectionId connection) {
+  for (auto& rank : ranks_) {
+    if (rank.connection == connection && connection != 0) return &rank;
+  }
+  return nullptr;
+}
+
+const Rank* Membership::rank_of(ConnectionId connection) const {
+  return const_cast<Membership*>(this)->find(connection);
+}
+
+Status Membership::register_rank(ConnectionId connection, const wire::RegisterRank& registration, Time now) {
+  const uint32_t id = registration.rank_id();
+  const auto refuse = [](std::string message) { return Error{Errc::kInvalid, std::move(message)}; };
+  if (registration.rank_count() != placement_.rank_count) {
+    return refuse(fmt::format("rank {} is one of {} ranks, but worker.data_parallel_size is {}", id,
+                              registration.rank_count(), placement_.rank_count));
+  }
+  if (id >= placement_.rank_count) {
+    return refuse(fmt::format("rank id {} is out of range: there are {} ranks", id, placement_.rank_count));
+  }
+  if (registration.port() == 0 || registration.port() > 65535 || registration.host().empty()) {
+    return refuse(fmt::format("rank {} has no address: \"{}:{}\"", id, registration.host(), registration.port()));
+  }
+  if (const auto* other = find(connection)) {
+    return refuse(fmt::format("this connection has already registered as rank {}", other->rank_id));
+  }
+  auto& rank = ranks_[id];
+  if (rank.connection != 0) {
+    const bool same_process =
+        rank.registration.pid() == registration.pid() && rank.registration.host() == registration.host();
+    // The same process again: it has noticed the loss of its connection before we have.
+    if (!same_process) {
+      return refuse(
+          fmt::format("rank {} is here already: pid {} on {}", id, rank.registration.pid(), rank.registration.host()));
+    }
+  }
+  for (const auto& other : ranks_) {
+    if (other.connection == 0 || other.rank_id == id || other.registration.model() == registration.model()) continue;
+    return refuse(fmt::format("rank {} serves the model \"{}\", rank {} serves \"{}\"", id, registration.model(),
+                              other.rank_id, other.registration.model()));
+  }
+  const bool was_dead = rank.known && rank.state == wire::RANK_DEAD;
+  rank = Rank{};
+  rank.rank_id = id;
+  rank.known = true;
+  rank.returning = was_dead;
+  rank.connection = connection;
+  rank.registration = registration;
+  rank.registered_at = rank.heard_at = now;
+  ++version_;
+  return {};
+}
+
+Status Membership::report(ConnectionId connection, const wire::RankReport& report, Time now) {
+  auto* rank = find(connection);
+  if (rank == nullptr) return Error{Errc::kNotFound, "a report without a registration"};
+  rank->heard_at = now;
+  rank->reported = true;
+  rank->report = report;
+  if (report.epoch() > 0 && !rank->assigned) {
+    rank->assigned = true;
+    if (!adopted_at_) adopted_at_ = now;
+    log_info("rank carries on", {{"rank", rank->rank_id}, {"epoch", report.epoch()}});
+    if (report.epoch() <= epoch_ && rank->returning) next_epoch(fmt::format("rank {} is back", rank->rank_id));
+    rank->returning = false;
+  }
+  if (report.epoch() > epoch_) {
+    epoch_ = report.epoch();
+    ++version_;
+  }
+  // Death is ours to say.
+  const auto state = report.state() == wire::RANK_DEAD ? wire::RANK_LEAVING : report.state();
+  if (state != rank->state) {
+    rank->state = state;
+    ++version_;
+    log_info("rank state", {{"rank", rank->rank_id}, {"state", state_name(state)}, {"epoch", epoch_}});
+  }
+  return {};
+}
+
+void Membership::register_frontend(ConnectionId connection, const wire::RegisterFrontend& registration) {
+  frontends_[connection].registration = registration;
+}
+
+Status Membership::report(ConnectionId connection, const wire::FrontendReport& report) {
+  const auto found = frontends_.find(connection);
+  if (found == frontends_.end()) return Error{Errc::kNotFound, "a report without a registration"};
+  found->second.report = report;
+  return {};
+}
+
+void Membership::next_epoch(const std::string& cause) {
+  ++epoch_;
+  ++version_;
+  log_info("epoch", {{"epoch", epoch_}, {"cause", cause}});
+}
+
+void Membership::died(Rank& rank, const std::string& cause, bool expected) {
+  rank.connection = 0;
+  ++version_;
+  if (epoch_ == 0) {
+    // The cluster has not begun: the place is free for another process.
+    log_warn("rank left before the start", {{"rank", rank.rank_id}, {"cause", cause}});
+    rank.known = false;
+    return;
+  }
+  rank.known = true;
+  rank.state = wire::RANK_DEAD;
+  rank.assigned = false;
+  rank.report.set_sequences_running(0);
+  rank.report.set_sequences_waiting(0);
+  if (expected) {
+    log_info("rank left", {{"rank", rank.rank_id}, {"epoch", epoch_ + 1}});
+  } else {
+    ++deaths_;
+    log_error("rank dead", {{"rank", rank.rank_id}, {"cause", cause}, {"epoch", epoch_ + 1}});
+  }
+  next_epoch(fmt::format("rank {} is gone", rank.rank_id));
+}
+
+void Membership::disconnected(ConnectionId connection, Time) {
+  frontends_.erase(connection);
+  if (auto* rank = find(connection)) died(*rank, "connection lost", rank->state == wire::RANK_LEAVING);
+}
+
+std::vector<ConnectionId> Membership::tick(Time now) {
+  std::vector<ConnectionId> close;
+  for (auto& rank : ranks_) {
+    if (rank.connection == 0) {
+      const bool missing = !rank.known && adopted_at_ && now - *adopted_at_ > std::max(silence_limit_, kReturnGrace);
+      if (missing) died(rank, "did not come back to the restarted coordinator", false);
+      continue;
+    }
+    const auto limit = rank.reported ? silence_limit_ : std::chrono::milliseconds(kFirstReportLimit);
+    const auto silence = std::chrono::duration_cast<std::chrono::milliseconds>(now - rank.heard_at);
+    if (silence <= limit) continue;
+    close.push_back(rank.connection);
+    died(rank, fmt::format("silent for {} ms", silence.count()), false);
+  }
+  return close;
+}
+
+bool Membership::assignment_due(Time now) const {
+  bool waiting = false;
+  for (const auto& rank : ranks_) {
+    if (rank.connection == 0) return false;
+    if (rank.assigned) continue;
+    waiting = true;
+    if (!rank.reported && now - rank.registered_at < kFirstReportGrace) return false;
+  }
+  return waiting;
+}
+
+wire::Assignment Membership::assign() {
+  for (auto& rank : ranks_) {
+    rank.assigned = true;
+    rank.returning = false;
+  }
+  next_epoch("all ranks have registered");
+  wire::Assignment assignment;
+  assignment.set_epoch(epoch_);
+  for (const auto& rank : ranks_) fill_address(rank, *assignment.add_ranks());
+  to_wire(placement_, *assignment.mutable_placement());
+  return assignment;
+}
+
+wire::RoutingTable Membership::routing_table() const {
+  wire::RoutingTable table;
+  table.set_epoch(epoch_);
+  for (const auto& rank : ranks_) {
+    if (rank.known) fill_address(rank, *table.add_ranks());
+  }
+  return table;
+}
+
+}  // namespace switchyard::coordinator

@@ -1,0 +1,257 @@
+#include "coordinator/views.h"
+
+#include <fmt/format.h>
+#include <prometheus/metric_family.h>
+#include <prometheus/text_serializer.h>
+#include <unistd.h>
+
+#include <boost/json.hpp>
+#include <functional>
+#include <sstream>
+
+#include "common/net/net.h"
+
+namespace switchyard::coordinator {
+namespace {
+
+namespace json = boost::json;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+
+double seconds(std::chrono::steady_clock::duration duration) { return std::chrono::duration<double>(duration).count(); }
+
+json::object rank_json(const Rank& rank, const View& view) {
+  const auto& registration = rank.registration;
+  const auto& report = rank.report;
+  json::object out;
+  out["rank_id"] = rank.rank_id;
+  out["pid"] = registration.pid();
+  out["host"] = registration.host();
+  out["port"] = registration.port();
+  out["state"] = state_name(rank.state);
+  out["device"] = registration.device();
+  out["backend"] = registration.backend();
+  out["sequences"] = report.sequences_running();
+  out["waiting"] = report.sequences_waiting();
+  out["kv_usage"] = kv_usage(report);
+  out["kv_blocks_total"] = report.kv_blocks_total();
+  out["kv_blocks_used"] = report.kv_blocks_used();
+  out["kv_bytes"] = report.kv_bytes();
+  out["weight_bytes"] = report.weight_bytes();
+  out["weight_bytes_loaded"] = report.weight_bytes_loaded();
+  out["weight_bytes_to_load"] = report.weight_bytes_to_load();
+  out["resident_bytes"] = report.resident_bytes();
+  out["prompt_tokens"] = report.prompt_tokens();
+  out["generation_tokens"] = report.generation_tokens();
+  out["steps"] = report.steps();
+  out["step_seconds"] = report.step_seconds_mean();
+  out["preemptions"] = report.preemptions();
+  out["exchange_bytes"] = report.exchange_bytes();
+  out["epoch"] = report.epoch();
+  out["heard_seconds_ago"] =
+      rank.heard_at == Time{} ? json::value(nullptr) : json::value(seconds(view.now - rank.heard_at));
+  return out;
+}
+
+// Families in the order in which they are made; samples with their labels.
+class Families {
+ public:
+  void begin(const std::string& name, const std::string& help, MetricType type) {
+    MetricFamily family;
+    family.name = "switchyard_" + name;
+    family.help = help;
+    family.type = type;
+    families_.push_back(std::move(family));
+  }
+  void add(double value, std::initializer_list<std::pair<std::string, std::string>> labels = {}) {
+    prometheus::ClientMetric metric;
+    for (const auto& [name, text] : labels) metric.label.push_back({name, text});
+    if (families_.back().type == MetricType::Counter) {
+      metric.counter.value = value;
+    } else {
+      metric.gauge.value = value;
+    }
+    families_.back().metric.push_back(std::move(metric));
+  }
+  std::string text() const { return prometheus::TextSerializer().Serialize(families_); }
+
+ private:
+  std::vector<MetricFamily> families_;
+};
+
+struct RankMetric {
+  const char* name;
+  const char* help;
+  MetricType type;
+  std::function<double(const wire::RankReport&)> value;
+};
+
+const std::vector<RankMetric>& rank_metrics() {
+  using R = wire::RankReport;
+  static const std::vector<RankMetric> list = {
+      {"num_requests_running", "Sequences being computed.", MetricType::Gauge,
+       [](const R& r) { return double(r.sequences_running()); }},
+      {"num_requests_waiting", "Sequences waiting for room.", MetricType::Gauge,
+       [](const R& r) { return double(r.sequences_waiting()); }},
+      {"kv_cache_usage_perc", "Used part of the KV cache, 0 to 1.", MetricType::Gauge, kv_usage},
+      {"kv_cache_bytes", "Bytes of the KV cache.", MetricType::Gauge, [](const R& r) { return double(r.kv_bytes()); }},
+      {"weight_bytes", "Bytes of weights held.", MetricType::Gauge,
+       [](const R& r) { return double(r.weight_bytes()); }},
+      {"resident_bytes", "Resident memory of the rank's process.", MetricType::Gauge,
+       [](const R& r) { return double(r.resident_bytes()); }},
+      {"prompt_tokens_total", "Prompt tokens computed.", MetricType::Counter,
+       [](const R& r) { return double(r.prompt_tokens()); }},
+      {"generation_tokens_total", "Tokens generated.", MetricType::Counter,
+       [](const R& r) { return double(r.generation_tokens()); }},
+      {"steps_total", "Steps of the engine.", MetricType::Counter, [](const R& r) { return double(r.steps()); }},
+      {"num_preemptions_total", "Sequences preempted for lack of KV room.", MetricType::Counter,
+       [](const R& r) { return double(r.preemptions()); }},
+      {"step_seconds", "Mean time of a step since the report before.", MetricType::Gauge,
+       [](const R& r) { return r.step_seconds_mean(); }},
+      {"exchange_dispatch_seconds", "Time of dispatch, as the rank last reported it.", MetricType::Gauge,
+       [](const R& r) { return r.exchange_dispatch_seconds(); }},
+      {"exchange_combine_seconds", "Time of combine, as the rank last reported it.", MetricType::Gauge,
+       [](const R& r) { return r.exchange_combine_seconds(); }},
+      {"exchange_bytes_total", "Bytes sent to other ranks by dispatch and combine.", MetricType::Counter,
+       [](const R& r) { return double(r.exchange_bytes()); }},
+  };
+  return list;
+}
+
+std::string html_escaped(const std::string& text) {
+  std::string out;
+  for (const char c : text) {
+    switch (c) {
+      case '<': out += "&lt;"; break;
+      case '>': out += "&gt;"; break;
+      case '&': out += "&amp;"; break;
+      case '"': out += "&quot;"; break;
+      default: out += c;
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string cluster_json(const View& view) {
+  json::array ranks, frontends;
+  for (const auto& rank : view.membership.ranks()) {
+    if (rank.known) ranks.push_back(rank_json(rank, view));
+  }
+  for (const auto& [connection, frontend] : view.membership.frontends()) {
+    json::object out;
+    out["pid"] = frontend.registration.pid();
+    out["host"] = frontend.registration.host();
+    out["port"] = frontend.registration.port();
+    out["requests"] = frontend.report.requests_running();
+    out["connections"] = frontend.report.connections();
+    frontends.push_back(std::move(out));
+  }
+  json::object coordinator;
+  coordinator["pid"] = getpid();
+  coordinator["host"] = net::host_name();
+  coordinator["uptime_seconds"] = seconds(view.now - view.started);
+
+  json::object out;
+  out["name"] = view.cluster_name;
+  out["model"] = view.model_name;
+  out["architecture"] = view.architecture;
+  out["epoch"] = view.membership.epoch();
+  out["rank_count"] = view.membership.placement().rank_count;
+  out["rank_deaths"] = view.membership.deaths();
+  out["ranks"] = std::move(ranks);
+  out["frontends"] = std::move(frontends);
+  out["coordinator"] = std::move(coordinator);
+  return json::serialize(out);
+}
+
+std::string placement_json(const View& view) {
+  const auto& placement = view.membership.placement();
+  std::vector<uint64_t> totals(placement.rank_count);
+  json::array layers;
+  for (uint32_t layer = 0; layer < placement.layer_count; ++layer) {
+    json::array experts, per_rank;
+    for (uint32_t expert = 0; expert < placement.expert_count; ++expert) {
+      experts.push_back(placement.rank_of(layer, expert));
+    }
+    const auto counts = placement.counts(layer);
+    for (uint32_t rank = 0; rank < placement.rank_count; ++rank) {
+      per_rank.push_back(counts[rank]);
+      totals[rank] += counts[rank];
+    }
+    json::object out;
+    out["layer"] = layer;
+    out["rank_of_expert"] = std::move(experts);
+    out["experts_per_rank"] = std::move(per_rank);
+    layers.push_back(std::move(out));
+  }
+  json::object out;
+  out["epoch"] = view.membership.epoch();
+  out["rank_count"] = placement.rank_count;
+  out["layer_count"] = placement.layer_count;
+  out["expert_count"] = placement.expert_count;
+  out["experts_per_rank"] = json::array(totals.begin(), totals.end());
+  out["layers"] = std::move(layers);
+  return json::serialize(out);
+}
+
+std::string metrics_text(const View& view) {
+  const auto& membership = view.membership;
+  Families families;
+  families.begin("epoch", "Number of changes of members or placement.", MetricType::Gauge);
+  families.add(double(membership.epoch()));
+  families.begin("rank_deaths_total", "Ranks found dead.", MetricType::Counter);
+  families.add(double(membership.deaths()));
+  families.begin("frontends", "Frontends connected.", MetricType::Gauge);
+  families.add(double(membership.frontends().size()));
+
+  constexpr wire::RankState kStates[] = {wire::RANK_JOINING, wire::RANK_LIVE, wire::RANK_LEAVING, wire::RANK_DEAD};
+  families.begin("ranks", "Ranks in each state.", MetricType::Gauge);
+  for (const auto state : kStates) {
+    int count = 0;
+    for (const auto& rank : membership.ranks()) count += rank.known && rank.state == state ? 1 : 0;
+    families.add(count, {{"state", state_name(state)}});
+  }
+  families.begin("rank_state", "1 for the state that the rank is in.", MetricType::Gauge);
+  for (const auto& rank : membership.ranks()) {
+    if (rank.known) families.add(1, {{"rank", std::to_string(rank.rank_id)}, {"state", state_name(rank.state)}});
+  }
+
+  families.begin("expert_balancedness",
+                 "Mean over ranks ÷ most of one rank, of the layer's tokens of the last 5 to 10 s.", MetricType::Gauge);
+  const auto balancedness = view.load.balancedness();
+  for (size_t layer = 0; layer < balancedness.size(); ++layer) {
+    families.add(balancedness[layer], {{"layer", std::to_string(layer)}});
+  }
+  for (const auto& metric : rank_metrics()) {
+    families.begin(metric.name, metric.help, metric.type);
+    for (const auto& rank : membership.ranks()) {
+      if (!rank.known) continue;
+      families.add(metric.value(rank.report),
+                   {{"model_name", view.model_name}, {"rank", std::to_string(rank.rank_id)}});
+    }
+  }
+  return families.text();
+}
+
+std::string page_html(const View& view) {
+  std::string rows;
+  for (const auto& rank : view.membership.ranks()) {
+    if (!rank.known) continue;
+    rows += fmt::format("<tr><td>{}<td>{}<td>{}:{}<td>{}<td>{}<td>{}<td>{:.0f} %<td>{}</tr>\n", rank.rank_id,
+                        state_name(rank.state), html_escaped(rank.registration.host()), rank.registration.port(),
+                        html_escaped(rank.registration.device()), rank.report.sequences_running(),
+                        rank.report.sequences_waiting(), 100 * kv_usage(rank.report), rank.report.generation_tokens());
+  }
+  return fmt::format(
+      "<!doctype html><meta charset=utf-8><meta http-equiv=refresh content=2><title>Switchyard</title>\n"
+      "<style>body{{font-family:monospace;margin:2em}}td,th{{padding:0 1em;text-align:left}}</style>\n"
+      "<h1>{}</h1><p>{} · epoch {} · {} frontends · <a href=/cluster>cluster</a> · <a href=/placement>placement</a> · "
+      "<a href=/metrics>metrics</a></p>\n<table><tr><th>rank<th>state<th>address<th>device<th>running<th>waiting<th>KV"
+      "<th>tokens</tr>\n{}</table>\n",
+      html_escaped(view.cluster_name), html_escaped(view.model_name), view.membership.epoch(),
+      view.membership.frontends().size(), rows);
+}
+
+}  // namespace switchyard::coordinator

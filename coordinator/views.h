@@ -1,0 +1,27 @@
+// What the admin port shows: pure functions of the cluster's state.
+#pragma once
+
+#include <chrono>
+#include <string>
+
+#include "coordinator/expert_load.h"
+#include "coordinator/membership.h"
+
+namespace switchyard::coordinator {
+
+struct View {
+  const Membership& membership;
+  const ExpertLoad& load;
+  std::string cluster_name;
+  std::string model_name;
+  std::string architecture;
+  std::chrono::steady_clock::time_point started;
+  std::chrono::steady_clock::time_point now;
+};
+
+std::string cluster_json(const View& view);
+std::string placement_json(const View& view);
+std::string metrics_text(const View& view);  // Prometheus text format 0.0.4
+std::string page_html(const View& view);
+
+}  // namespace switchyard::coordinator
