@@ -7,6 +7,7 @@
 // Thread: the engine thread.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -51,6 +52,9 @@ class KvCache {
     KvGroup group;
     std::vector<int32_t> free;
   };
+  // Blocks that a sequence of `end` positions holds between steps.
+  size_t blocks_held(const Pool& pool, uint32_t end) const;
+
   std::vector<Pool> pools_;
   uint32_t block_tokens_;
 };

@@ -87,15 +87,17 @@ class Scheduler {
   uint64_t preemption_count() const;
 
  private:
-  bool preempt_for(const Sequence* needy);
+  bool reserve(Sequence& sequence, uint32_t end);
+  void preempt(size_t index);
+  void queue(std::unique_ptr<Sequence> sequence);
   void admit();
 
   SchedulerLimits limits_;
   KvCache* kv_;
   uint64_t next_arrival_ = 0;
   uint64_t preemptions_ = 0;
-  std::deque<std::unique_ptr<Sequence>> waiting_;  // ordered by (priority, arrival)
-  std::vector<std::unique_ptr<Sequence>> running_;
+  std::deque<std::unique_ptr<Sequence>> waiting_;   // ordered by (priority, arrival)
+  std::vector<std::unique_ptr<Sequence>> running_;  // ordered by (priority, arrival)
 };
 
 }  // namespace switchyard::worker
