@@ -39,7 +39,17 @@ struct Tables {
   const OpTable* list[4];
   size_t count = 0;
 
-  Tables() { list[count++] = &cpu::kPlainTable; }
+  Tables() {
+    __builtin_cpu_init();
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+                      __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
+    const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    if (avx512 && __builtin_cpu_supports("avx512bf16")) list[count++] = &cpu::kAvx512Bf16Table;
+    if (avx512) list[count++] = &cpu::kAvx512Table;
+    if (avx2) list[count++] = &cpu::kAvx2Table;
+    list[count++] = &cpu::kPlainTable;
+  }
 };
 
 const Tables& tables() {

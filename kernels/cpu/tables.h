@@ -7,6 +7,11 @@ namespace switchyard::kernels::cpu {
 
 extern const OpTable kPlainTable;  // the definition of every op: scalar, readable, slow
 
+// fast_*.cpp: the same sources over each instruction set's vectors. Only for machines that have it.
+extern const OpTable kAvx2Table;        // AVX2 and FMA
+extern const OpTable kAvx512Table;      // AVX-512 F, BW, DQ, VL
+extern const OpTable kAvx512Bf16Table;  // and BF16
+
 // router.cpp: scalar in every table. A row costs about a microsecond, and the same code chooses the same experts for
 // the same logits whatever the instruction set.
 void route(ThreadPool& pool, const RouterSpec& spec, const float* logits, const float* correction_bias, uint32_t rows,

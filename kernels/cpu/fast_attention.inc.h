@@ -1,0 +1,535 @@
+// KV cache and attention of the fast tables.
+//
+// Layout of a block, values in the layout's type. Keys and values apart (GQA): k (kv_heads, k_dim, lanes) with a
+// position a lane, so that scores of kLanes positions are an outer product over k_dim, without sums across lanes; then
+// v (kv_heads, block_tokens, v_dim rounded up to kLanes). lanes is block_tokens rounded up to kLanes: multiples of 16
+// waste nothing. Values that are the keys' prefix (MLA): one (kv_heads, block_tokens, k_dim rounded up to kLanes),
+// which serves as v as it is and is transposed chunk by chunk for the scores, once for all the query heads of a unit of
+// work.
+//
+// Order. Online softmax over chunks of whole blocks, kChunkLanes lanes or one block, counted from position 0; a chunk's
+// positions ascend. An item, one query head of one row, takes every step that touches one of its positions; steps it
+// shares with other items but has no position in add exact zeros. So an item's bits do not depend on which items share
+// its unit.
+
+namespace switchyard::kernels::cpu::SWITCHYARD_SIMD {
+namespace {
+
+constexpr uint32_t kChunkLanes = 64;
+constexpr uint32_t kItems =
+    48;  // query heads x rows to a unit of work, at most: they share each load of keys and values
+
+struct BlockShape {
+  size_t lanes;   // a block's positions in the scores
+  size_t k_pad;   // MLA: values to a position
+  size_t v_pad;   // GQA: values to a position
+  size_t k_head;  // values to a KV head's keys
+  size_t v_head;
+  size_t v_begin;  // of all values, in a block
+  size_t values;   // to a block, a multiple of 64 bytes
+
+  explicit BlockShape(const KvLayout& layout) {
+    lanes = round_up(layout.block_tokens, kLanes);
+    k_pad = round_up(layout.k_dim, kLanes);
+    v_pad = layout.v_is_k_prefix ? k_pad : round_up(layout.v_dim, kLanes);
+    k_head = layout.v_is_k_prefix ? layout.block_tokens * k_pad : lanes * layout.k_dim;
+    v_head = layout.v_is_k_prefix ? k_head : layout.block_tokens * v_pad;
+    v_begin = layout.v_is_k_prefix ? 0 : layout.kv_head_count * k_head;
+    values =
+        round_up(layout.v_is_k_prefix ? layout.kv_head_count * k_head : v_begin + layout.kv_head_count * v_head, 32);
+  }
+};
+
+size_t kv_block_bytes(const KvLayout& layout) {
+  check_kv(layout);
+  return BlockShape(layout).values * element_bytes(layout.type);
+}
+
+// d values to consecutive places.
+template <typename T>
+void write_values(const float* from, size_t d, T* to) {
+  by_vectors(
+      d, [&](size_t i) { store(to + i, load(from + i)); },
+      [&](size_t i, size_t n) { store_first(to + i, load_first(from + i, n), n); });
+}
+
+template <typename T>
+void write_rows(ThreadPool& pool, const KvLayout& layout, const SequenceRows& sequence, const float* k,
+                size_t k_row_stride, const float* v, size_t v_row_stride, T* blocks) {
+  const BlockShape shape(layout);
+  const size_t rows = sequence.row_end - sequence.row_begin;
+  const size_t per_row = size_t{layout.kv_head_count} * (layout.k_dim + layout.v_dim);
+  pool.parallel_for(rows, rows_per_part(2 * per_row), [&](size_t begin, size_t end) {
+    for (size_t r = begin; r < end; ++r) {
+      const size_t position = sequence.first_position + r;
+      const size_t token = position % layout.block_tokens;
+      T* block = blocks + static_cast<size_t>(sequence.block_table[position / layout.block_tokens]) * shape.values;
+      const float* k_row = k + (sequence.row_begin + r) * k_row_stride;
+      for (size_t h = 0; h < layout.kv_head_count; ++h) {
+        const float* from = k_row + h * layout.k_dim;
+        if (layout.v_is_k_prefix) {
+          write_values(from, layout.k_dim, block + h * shape.k_head + token * shape.k_pad);
+          continue;
+        }
+        T* to = block + h * shape.k_head + token;
+        for (size_t i = 0; i < layout.k_dim; ++i) store_as(from[i], to + i * shape.lanes);
+        const float* v_from = v + (sequence.row_begin + r) * v_row_stride + h * layout.v_dim;
+        write_values(v_from, layout.v_dim, block + shape.v_begin + h * shape.v_head + token * shape.v_pad);
+      }
+    }
+  });
+}
+
+void kv_write(ThreadPool& pool, const KvLayout& layout, const SequenceRows* sequences, uint32_t sequence_count,
+              const float* k, size_t k_row_stride, const float* v, size_t v_row_stride, void* blocks) {
+  check_kv(layout);
+  for (uint32_t s = 0; s < sequence_count; ++s) {
+    if (layout.type == KvType::kFloat32) {
+      write_rows(pool, layout, sequences[s], k, k_row_stride, v, v_row_stride, static_cast<float*>(blocks));
+    } else {
+      write_rows(pool, layout, sequences[s], k, k_row_stride, v, v_row_stride, static_cast<uint16_t*>(blocks));
+    }
+  }
+}
+
+// One vector of positions' keys: dims values k_stride apart, kLanes positions each.
+template <typename T>
+struct KeyLanes {
+  const T* k;
+  float* scores;  // of the unit's first item
+};
+
+// scores[item][lanes] = q . k for kRows items and kVectors vectors of positions.
+template <typename T, uint32_t kRows, uint32_t kVectors>
+void score_tile(const float* q, size_t q_stride, const KeyLanes<T>* keys, size_t k_stride, size_t dims,
+                size_t score_row, size_t score_stride) {
+  F s[kVectors][kRows];
+#pragma GCC unroll 2
+  for (uint32_t v = 0; v < kVectors; ++v) {
+#pragma GCC unroll 16
+    for (uint32_t r = 0; r < kRows; ++r) s[v][r] = zero();
+  }
+  constexpr uint32_t kBases = (kRows + 2) / 3;
+  const float* base[kBases];
+#pragma GCC unroll 8
+  for (uint32_t b = 0; b < kBases; ++b) base[b] = q + 3 * b * q_stride;
+  const T* k0 = keys[0].k;
+  const T* k1 = keys[kVectors - 1].k;
+  for (size_t d = 0; d < dims; ++d) {
+    const F a = load(k0);
+    const F b = load(k1);
+    k0 += k_stride;
+    k1 += k_stride;
+#pragma GCC unroll 16
+    for (uint32_t r = 0; r < kRows; ++r) {
+      const F in = broadcast(base[r / 3][(r % 3) * q_stride + d]);
+      s[0][r] = fma(in, a, s[0][r]);
+      if constexpr (kVectors == 2) s[1][r] = fma(in, b, s[1][r]);
+    }
+  }
+#pragma GCC unroll 2
+  for (uint32_t v = 0; v < kVectors; ++v) {
+#pragma GCC unroll 16
+    for (uint32_t r = 0; r < kRows; ++r) store(keys[v].scores + (score_row + r) * score_stride, s[v][r]);
+  }
+}
+
+template <typename T, uint32_t kVectors, uint32_t kRows = kTileRows>
+void score_tile_of(uint32_t rows, const float* q, size_t q_stride, const KeyLanes<T>* keys, size_t k_stride,
+                   size_t dims, size_t score_row, size_t score_stride) {
+  if (rows == kRows) {
+    score_tile<T, kRows, kVectors>(q, q_stride, keys, k_stride, dims, score_row, score_stride);
+  } else if constexpr (kRows > 1) {
+    score_tile_of<T, kVectors, kRows - 1>(rows, q, q_stride, keys, k_stride, dims, score_row, score_stride);
+  }
+}
+
+// Consecutive positions of one block: their values and their first lane in the scores.
+template <typename T>
+struct ValueRun {
+  const T* v;
+  size_t lane;
+  size_t count;
+};
+
+// sums[item][columns] = sums * scale[item] + weights[item][positions] . v for kRows items and kVectors vectors of v's
+// columns.
+template <typename T, uint32_t kRows, uint32_t kVectors>
+void value_tile(const float* weights, size_t weight_stride, const ValueRun<T>* runs, size_t run_count, size_t v_stride,
+                size_t column, const float* scale, float* sums, size_t sum_stride) {
+  F s[kVectors][kRows];
+#pragma GCC unroll 2
+  for (uint32_t v = 0; v < kVectors; ++v) {
+#pragma GCC unroll 16
+    for (uint32_t r = 0; r < kRows; ++r)
+      s[v][r] = mul(load(sums + r * sum_stride + column + v * kLanes), broadcast(scale[r]));
+  }
+  constexpr uint32_t kBases = (kRows + 2) / 3;
+  for (size_t i = 0; i < run_count; ++i) {
+    const float* base[kBases];
+#pragma GCC unroll 8
+    for (uint32_t b = 0; b < kBases; ++b) base[b] = weights + 3 * b * weight_stride + runs[i].lane;
+    const T* from = runs[i].v + column;
+    for (size_t t = 0; t < runs[i].count; ++t) {
+      const F a = load(from);
+      const F b = load(from + (kVectors - 1) * kLanes);
+      from += v_stride;
+#pragma GCC unroll 16
+      for (uint32_t r = 0; r < kRows; ++r) {
+        const F in = broadcast(base[r / 3][(r % 3) * weight_stride + t]);
+        s[0][r] = fma(in, a, s[0][r]);
+        if constexpr (kVectors == 2) s[1][r] = fma(in, b, s[1][r]);
+      }
+    }
+  }
+#pragma GCC unroll 2
+  for (uint32_t v = 0; v < kVectors; ++v) {
+#pragma GCC unroll 16
+    for (uint32_t r = 0; r < kRows; ++r) store(sums + r * sum_stride + column + v * kLanes, s[v][r]);
+  }
+}
+
+template <typename T, uint32_t kVectors, uint32_t kRows = kTileRows>
+void value_tile_of(uint32_t rows, const float* weights, size_t weight_stride, const ValueRun<T>* runs, size_t run_count,
+                   size_t v_stride, size_t column, const float* scale, float* sums, size_t sum_stride) {
+  if (rows == kRows) {
+    value_tile<T, kRows, kVectors>(weights, weight_stride, runs, run_count, v_stride, column, scale, sums, sum_stride);
+  } else if constexpr (kRows > 1) {
+    value_tile_of<T, kVectors, kRows - 1>(rows, weights, weight_stride, runs, run_count, v_stride, column, scale, sums,
+                                          sum_stride);
+  }
+}
+
+// Items [0, items) in tiles of equal height to within one; body(first, rows).
+template <typename Body>
+inline void by_tiles(uint32_t items, Body body) {
+  const uint32_t tiles = (items + kTileRows - 1) / kTileRows;
+  for (uint32_t t = 0; t < tiles; ++t) {
+    const uint32_t begin = items * t / tiles;
+    body(begin, items * (t + 1) / tiles - begin);
+  }
+}
+
+// The call's sizes and where each array of a unit lies in a member's scratch, all in floats.
+struct AttentionShape {
+  BlockShape block;
+  size_t chunk_blocks;
+  size_t chunk_lanes;
+  size_t vectors;   // of lanes in a chunk
+  size_t q_stride;  // odd in cache lines, as encoded rows are, and for the same reason
+  size_t score_stride;
+  size_t sum_stride;
+  size_t keys_floats;  // MLA: a chunk's transposed keys
+
+  explicit AttentionShape(const KvLayout& layout) : block(layout) {
+    chunk_blocks = most(size_t{1}, kChunkLanes / block.lanes);
+    chunk_lanes = chunk_blocks * block.lanes;
+    vectors = chunk_lanes / kLanes;
+    q_stride = odd_lines(layout.k_dim);
+    score_stride = odd_lines(chunk_lanes);
+    sum_stride = odd_lines(round_up(layout.v_dim, kLanes));
+    keys_floats = layout.v_is_k_prefix ? vectors * layout.k_dim * kLanes : 0;
+  }
+  static size_t odd_lines(size_t floats) { return ((floats + 15) / 16 | 1) * 16; }
+
+  // The lists of a chunk's key vectors and value runs.
+  size_t list_bytes() const {
+    return round_up(2 * vectors * sizeof(KeyLanes<float>) + chunk_blocks * sizeof(ValueRun<float>), 64);
+  }
+  size_t bytes(uint32_t items) const {
+    return list_bytes() + (items * (q_stride + score_stride + sum_stride + kLanes + 3) + keys_floats) * sizeof(float) +
+           256;
+  }
+};
+
+// Items [begin, end) of (sequence, KV head): item i is row i / group, query head i % group of the KV head's.
+struct AttentionUnit {
+  const SequenceRows* sequence;
+  uint32_t kv_head;
+  uint32_t begin;
+  uint32_t end;
+};
+
+template <typename T>
+class UnitAttention {
+ public:
+  UnitAttention(const KvLayout& layout, const AttentionSpec& spec, const AttentionShape& shape, const T* blocks,
+                void* scratch, uint32_t items)
+      : layout_(layout), spec_(spec), shape_(shape), blocks_(blocks), group_(spec.head_count / layout.kv_head_count) {
+    keys_ = static_cast<KeyLanes<T>*>(scratch);
+    transposed_list_ = reinterpret_cast<KeyLanes<float>*>(keys_ + shape.vectors);
+    runs_ = reinterpret_cast<ValueRun<T>*>(transposed_list_ + shape.vectors);
+    float* floats = reinterpret_cast<float*>(static_cast<char*>(scratch) + shape.list_bytes());
+    const auto take = [&floats](size_t count) {
+      float* taken = floats;
+      floats += count;
+      return taken;
+    };
+    transposed_ = take(shape.keys_floats);
+    q_ = take(items * shape.q_stride);
+    scores_ = take(items * shape.score_stride);
+    sums_ = take(items * shape.sum_stride);
+    weight_sums_ = take(size_t{items} * kLanes);
+    largest_ = take(items);
+    scale_ = take(items);
+    position_ = reinterpret_cast<uint32_t*>(take(items));
+  }
+
+  void compute(const AttentionUnit& unit, const float* q, size_t q_row_stride, float* out) {
+    const uint32_t items = unit.end - unit.begin;
+    for (uint32_t i = 0; i < items; ++i) start(unit, i, q, q_row_stride);
+    // Items are in order of position: the first reaches back furthest, the last reaches on furthest.
+    const uint32_t low = first_seen(position_[0]);
+    const uint32_t high = position_[items - 1];
+    const uint32_t chunk_tokens = static_cast<uint32_t>(shape_.chunk_blocks) * layout_.block_tokens;
+    for (uint32_t chunk = low / chunk_tokens; chunk <= high / chunk_tokens; ++chunk) {
+      const size_t key_count = gather(unit, chunk * chunk_tokens, low, high);
+      score(items, key_count);
+      for (uint32_t i = 0; i < items; ++i) soften(i, chunk * chunk_tokens);
+      weigh(items);
+    }
+    for (uint32_t i = 0; i < items; ++i) finish(unit, i, out);
+  }
+
+ private:
+  uint32_t first_seen(uint32_t position) const {
+    return spec_.window != 0 && position + 1 > spec_.window ? position + 1 - spec_.window : 0;
+  }
+  uint32_t row_of(const AttentionUnit& unit, uint32_t i) const {
+    return unit.sequence->row_begin + (unit.begin + i) / group_;
+  }
+  uint32_t head_of(const AttentionUnit& unit, uint32_t i) const {
+    return unit.kv_head * group_ + (unit.begin + i) % group_;
+  }
+
+  void start(const AttentionUnit& unit, uint32_t i, const float* q, size_t q_row_stride) {
+    const uint32_t row = row_of(unit, i);
+    const uint32_t head = head_of(unit, i);
+    position_[i] = unit.sequence->first_position + (row - unit.sequence->row_begin);
+    write_values(q + row * q_row_stride + size_t{head} * layout_.k_dim, layout_.k_dim, q_ + i * shape_.q_stride);
+    for (size_t c = 0; c < shape_.sum_stride; c += kLanes) store(sums_ + i * shape_.sum_stride + c, zero());
+    // A sink is a position that was seen first, of weight e^0 = 1 against itself, without a value.
+    const bool sink = spec_.sinks != nullptr;
+    largest_[i] = sink ? spec_.sinks[head] : -__builtin_inff();
+    store(weight_sums_ + i * kLanes, select_lanes(broadcast(1.0F), 0, sink ? 1 : 0, zero()));
+  }
+
+  // Lists the chunk's key vectors and value runs within positions [low, high]. Others may not be in the cache: not
+  // read.
+  size_t gather(const AttentionUnit& unit, uint32_t chunk_begin, uint32_t low, uint32_t high) {
+    size_t key_count = 0;
+    run_count_ = 0;
+    for (size_t b = 0; b < shape_.chunk_blocks; ++b) {
+      const uint32_t begin = chunk_begin + static_cast<uint32_t>(b) * layout_.block_tokens;
+      const uint32_t from = most(begin, low);
+      const uint32_t to = least(begin + layout_.block_tokens, high + 1);
+      if (from >= to) continue;
+      const auto index = static_cast<size_t>(unit.sequence->block_table[begin / layout_.block_tokens]);
+      const T* block = blocks_ + index * shape_.block.values;
+      const T* k = block + unit.kv_head * shape_.block.k_head;
+      const T* v = block + shape_.block.v_begin + unit.kv_head * shape_.block.v_head;
+      runs_[run_count_++] = {v + (from - begin) * shape_.block.v_pad, b * shape_.block.lanes + (from - begin),
+                             to - from};
+      for (uint32_t t = (from - begin) / kLanes * kLanes; t < to - begin; t += kLanes) {
+        const size_t lane = b * shape_.block.lanes + t;
+        keys_[key_count++] = {layout_.v_is_k_prefix ? k + t * shape_.block.k_pad : k + t, scores_ + lane};
+      }
+    }
+    return key_count;
+  }
+
+  void score(uint32_t items, size_t key_count) {
+    if (layout_.v_is_k_prefix) {
+      for (size_t i = 0; i < key_count; ++i) transpose_keys(i);
+      score_lanes(items, transposed_list_, key_count, kLanes);
+    } else {
+      score_lanes(items, keys_, key_count, shape_.block.lanes);
+    }
+  }
+
+  template <typename K>
+  void score_lanes(uint32_t items, const KeyLanes<K>* keys, size_t key_count, size_t k_stride) {
+    for (size_t i = 0; i < key_count; i += 2) {
+      by_tiles(items, [&](uint32_t begin, uint32_t rows) {
+        const float* q = q_ + begin * shape_.q_stride;
+        if (i + 1 < key_count) {
+          score_tile_of<K, 2>(rows, q, shape_.q_stride, keys + i, k_stride, layout_.k_dim, begin, shape_.score_stride);
+        } else {
+          score_tile_of<K, 1>(rows, q, shape_.q_stride, keys + i, k_stride, layout_.k_dim, begin, shape_.score_stride);
+        }
+      });
+    }
+  }
+
+  // Scores of item i to weights; its largest score, sum of weights and the scale of what it has summed so far follow.
+  void soften(uint32_t i, uint32_t chunk_begin) {
+    float* scores = scores_ + i * shape_.score_stride;
+    const uint32_t low = first_seen(position_[i]);
+    const uint32_t high = position_[i];
+    const F masked = broadcast(-__builtin_inff());
+    F largest = masked;
+    for_each_vector(chunk_begin, [&](size_t lane, uint32_t position, size_t tokens) {
+      const size_t from = low > position ? low - position : 0;
+      const size_t to = high < position ? 0 : least(tokens, size_t{high} - position + 1);
+      F x = masked;
+      if (from < to) x = select_lanes(mul(load(scores + lane), broadcast(spec_.scale)), from, to, masked);
+      store(scores + lane, x);
+      largest = max(largest, x);
+    });
+    const float before = largest_[i];
+    const float here = max_of(largest);
+    const float now = here > before ? here : before;
+    largest_[i] = now;
+    const F at = broadcast(now > -__builtin_inff() ? now : 0.0F);  // nothing seen yet: all weights are e^-inf = 0
+    scale_[i] = first(exp(sub(broadcast(before), at)));
+    F sum = mul(load(weight_sums_ + i * kLanes), broadcast(scale_[i]));
+    for (size_t lane = 0; lane < shape_.chunk_lanes; lane += kLanes) {
+      const F weight = exp(sub(load(scores + lane), at));
+      store(scores + lane, weight);
+      sum = add(sum, weight);
+    }
+    store(weight_sums_ + i * kLanes, sum);
+  }
+
+  // body(first lane, its position, positions in the vector) for each vector of the chunk's lanes.
+  template <typename Body>
+  void for_each_vector(uint32_t chunk_begin, Body body) const {
+    for (size_t b = 0; b < shape_.chunk_blocks; ++b) {
+      for (uint32_t t = 0; t < shape_.block.lanes; t += kLanes) {
+        const uint32_t tokens = layout_.block_tokens > t ? least(kLanes, layout_.block_tokens - t) : 0;
+        body(b * shape_.block.lanes + t, chunk_begin + static_cast<uint32_t>(b) * layout_.block_tokens + t,
+             size_t{tokens});
+      }
+    }
+  }
+
+  void weigh(uint32_t items) {
+    const size_t columns = round_up(layout_.v_dim, kLanes);
+    for (size_t c = 0; c < columns; c += 2 * kLanes) {
+      by_tiles(items, [&](uint32_t begin, uint32_t rows) {
+        const float* weights = scores_ + begin * shape_.score_stride;
+        float* sums = sums_ + begin * shape_.sum_stride;
+        if (c + kLanes < columns) {
+          value_tile_of<T, 2>(rows, weights, shape_.score_stride, runs_, run_count_, shape_.block.v_pad, c,
+                              scale_ + begin, sums, shape_.sum_stride);
+        } else {
+          value_tile_of<T, 1>(rows, weights, shape_.score_stride, runs_, run_count_, shape_.block.v_pad, c,
+                              scale_ + begin, sums, shape_.sum_stride);
+        }
+      });
+    }
+  }
+
+  void finish(const AttentionUnit& unit, uint32_t i, float* out) const {
+    const float* sums = sums_ + i * shape_.sum_stride;
+    float* to = out + (size_t{row_of(unit, i)} * spec_.head_count + head_of(unit, i)) * layout_.v_dim;
+    const F share = broadcast(1.0F / sum_of(load(weight_sums_ + i * kLanes)));
+    by_vectors(
+        layout_.v_dim, [&](size_t c) { store(to + c, mul(load(sums + c), share)); },
+        [&](size_t c, size_t n) { store_first(to + c, mul(load(sums + c), share), n); });
+  }
+
+  // MLA. Key vector i as [k_dim][kLanes] floats; lanes past the block's positions repeat its last, and are masked.
+  void transpose_keys(size_t i) {
+    const auto tokens_from = static_cast<size_t>(keys_[i].scores - scores_) % shape_.block.lanes;
+    const size_t tokens = least(size_t{kLanes}, layout_.block_tokens - tokens_from);
+    float* to = transposed_ + i * layout_.k_dim * kLanes;
+    for (size_t d = 0; d < layout_.k_dim; d += kLanes) {
+      I words[kLanes];
+#pragma GCC unroll 16
+      for (size_t t = 0; t < kLanes; ++t)
+        words[t] = bits_of(load(keys_[i].k + least(t, tokens - 1) * shape_.block.k_pad + d));
+      transpose(words);
+      const size_t count = least(size_t{kLanes}, layout_.k_dim - d);
+      for (size_t j = 0; j < count; ++j) store_bits(to + (d + j) * kLanes, words[j]);
+    }
+    transposed_list_[i] = {to, keys_[i].scores};
+  }
+
+  const KvLayout& layout_;
+  const AttentionSpec& spec_;
+  const AttentionShape& shape_;
+  const T* blocks_;
+  uint32_t group_;
+  KeyLanes<T>* keys_;
+  KeyLanes<float>* transposed_list_;
+  ValueRun<T>* runs_;
+  size_t run_count_ = 0;
+  float* transposed_;
+  float* q_;            // (items, q_stride)
+  float* scores_;       // (items, score_stride): scores, then weights
+  float* sums_;         // (items, sum_stride): weights . v so far
+  float* weight_sums_;  // (items, kLanes)
+  float* largest_;      // (items)
+  float* scale_;        // (items)
+  uint32_t* position_;  // (items)
+};
+
+// How the call's items are cut into units: `items` of a (sequence, KV head) to a unit.
+struct AttentionPlan {
+  uint32_t items;
+  size_t units;
+};
+
+size_t unit_count(const KvLayout& layout, const AttentionSpec& spec, const SequenceRows* sequences, uint32_t count,
+                  uint32_t items) {
+  size_t units = 0;
+  const size_t group = spec.head_count / layout.kv_head_count;
+  for (uint32_t s = 0; s < count; ++s) {
+    const size_t total = (sequences[s].row_end - sequences[s].row_begin) * group;
+    units += (total + items - 1) / items * layout.kv_head_count;
+  }
+  return units;
+}
+
+// Smaller units when there are fewer than threads: the threads then read the same keys, but no thread is idle.
+AttentionPlan plan(const KvLayout& layout, const AttentionSpec& spec, const SequenceRows* sequences, uint32_t count,
+                   uint32_t threads) {
+  uint32_t items = kItems;
+  size_t units = unit_count(layout, spec, sequences, count, items);
+  while (units < threads && items > 4) {
+    items /= 2;
+    units = unit_count(layout, spec, sequences, count, items);
+  }
+  return {items, units};
+}
+
+template <typename T>
+void attention_of(ThreadPool& pool, const KvLayout& layout, const AttentionSpec& spec, const SequenceRows* sequences,
+                  uint32_t count, const float* q, size_t q_row_stride, const T* blocks, float* out) {
+  const AttentionShape shape(layout);
+  const AttentionPlan cut = plan(layout, spec, sequences, count, pool.size());
+  const uint32_t group = spec.head_count / layout.kv_head_count;
+  for_each_unit(pool, cut.units, 1, [&](uint32_t member, size_t begin, size_t end) {
+    UnitAttention<T> work(layout, spec, shape, blocks, pool.scratch(member, shape.bytes(cut.items)), cut.items);
+    uint32_t s = 0;
+    size_t before = 0;  // units of sequences before s
+    for (size_t unit = begin; unit < end; ++unit) {
+      size_t here = unit_count(layout, spec, sequences + s, 1, cut.items);
+      while (before + here <= unit) {
+        before += here;
+        here = unit_count(layout, spec, sequences + ++s, 1, cut.items);
+      }
+      const auto kv_head = static_cast<uint32_t>((unit - before) % layout.kv_head_count);
+      const auto part = static_cast<uint32_t>((unit - before) / layout.kv_head_count);
+      const uint32_t total = (sequences[s].row_end - sequences[s].row_begin) * group;
+      work.compute({&sequences[s], kv_head, part * cut.items, least((part + 1) * cut.items, total)}, q, q_row_stride,
+                   out);
+    }
+  });
+}
+
+void attention(ThreadPool& pool, const KvLayout& layout, const AttentionSpec& spec, const SequenceRows* sequences,
+               uint32_t sequence_count, const float* q, size_t q_row_stride, const void* blocks, float* out) {
+  check_attention(layout, spec);
+  if (layout.type == KvType::kFloat32) {
+    attention_of(pool, layout, spec, sequences, sequence_count, q, q_row_stride, static_cast<const float*>(blocks),
+                 out);
+  } else {
+    attention_of(pool, layout, spec, sequences, sequence_count, q, q_row_stride, static_cast<const uint16_t*>(blocks),
+                 out);
+  }
+}
+
+}  // namespace
+}  // namespace switchyard::kernels::cpu::SWITCHYARD_SIMD

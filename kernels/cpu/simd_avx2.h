@@ -1,0 +1,126 @@
+// The vector words of the AVX2 + FMA table; simd_avx512.h has the same words and says more about them.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace switchyard::kernels::cpu::SWITCHYARD_SIMD {
+namespace {
+
+constexpr uint32_t kLanes = 8;
+constexpr uint32_t kTileRows =
+    6;  // 6 rows x 2 vectors of sums + 2 of weights + 1 of inputs: 16 registers (two spill when widening bf16)
+
+using F = __m256;
+using I = __m256i;
+
+inline I lane_ids() { return _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7); }
+inline I first_lanes(size_t count) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(count >= 8 ? 8 : static_cast<int32_t>(count)), lane_ids());
+}
+
+inline F zero() { return _mm256_setzero_ps(); }
+inline F broadcast(float x) { return _mm256_set1_ps(x); }
+inline F load(const float* p) { return _mm256_loadu_ps(p); }
+inline F load_first(const float* p, size_t count) { return _mm256_maskload_ps(p, first_lanes(count)); }
+inline void store(float* p, F x) { _mm256_storeu_ps(p, x); }
+inline void store_first(float* p, F x, size_t count) { _mm256_maskstore_ps(p, first_lanes(count), x); }
+
+inline F fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
+inline F add(F a, F b) { return _mm256_add_ps(a, b); }
+inline F sub(F a, F b) { return _mm256_sub_ps(a, b); }
+inline F mul(F a, F b) { return _mm256_mul_ps(a, b); }
+inline F div(F a, F b) { return _mm256_div_ps(a, b); }
+inline F max(F a, F b) { return _mm256_max_ps(a, b); }
+inline F min(F a, F b) { return _mm256_min_ps(a, b); }
+inline F round_nearest(F x) { return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+inline F power_of_two(F n) {
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23));
+}
+inline F zero_below(F x, F bound, F test) { return _mm256_and_ps(x, _mm256_cmp_ps(test, bound, _CMP_NLT_UQ)); }
+inline F select_lanes(F x, size_t from, size_t to, F other) {
+  const I keep = _mm256_andnot_si256(first_lanes(from), first_lanes(to));
+  return _mm256_blendv_ps(other, x, _mm256_castsi256_ps(keep));
+}
+inline float first(F x) { return _mm256_cvtss_f32(x); }
+
+inline float sum_of(F x) {
+  const __m128 b = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+  const __m128 c = _mm_add_ps(b, _mm_movehl_ps(b, b));
+  return _mm_cvtss_f32(_mm_add_ss(c, _mm_movehdup_ps(c)));
+}
+inline float max_of(F x) {
+  const __m128 b = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+  const __m128 c = _mm_max_ps(b, _mm_movehl_ps(b, b));
+  return _mm_cvtss_f32(_mm_max_ss(c, _mm_movehdup_ps(c)));
+}
+
+inline F widen(__m128i x) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(x), 16)); }
+inline F load(const uint16_t* p) { return widen(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))); }
+inline F load_first(const uint16_t* p, size_t count) {
+  alignas(16) uint16_t values[8] = {};
+  for (size_t i = 0; i < count && i < 8; ++i) values[i] = p[i];
+  return widen(_mm_load_si128(reinterpret_cast<const __m128i*>(values)));
+}
+inline __m128i narrow(F x) {
+  const I bits = _mm256_castps_si256(x);
+  const I odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+  const I rounded = _mm256_srli_epi32(_mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff))), 16);
+  const I nan = _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q));
+  const I quiet = _mm256_or_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(0x40));
+  const I result = _mm256_blendv_epi8(rounded, quiet, nan);
+  return _mm_packus_epi32(_mm256_castsi256_si128(result), _mm256_extracti128_si256(result, 1));
+}
+inline void store(uint16_t* p, F x) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), narrow(x)); }
+inline void store_first(uint16_t* p, F x, size_t count) {
+  alignas(16) uint16_t values[8];
+  _mm_store_si128(reinterpret_cast<__m128i*>(values), narrow(x));
+  for (size_t i = 0; i < count && i < 8; ++i) p[i] = values[i];
+}
+inline I narrow_pairs(F low, F high) { return _mm256_set_m128i(narrow(high), narrow(low)); }
+inline void store_bits(void* p, I x) { _mm256_storeu_si256(static_cast<I*>(p), x); }
+inline I bits_of(F x) { return _mm256_castps_si256(x); }
+
+struct Pairs {
+  F even;
+  F odd;
+};
+inline Pairs split(I x) {
+  return {_mm256_castsi256_ps(_mm256_slli_epi32(x, 16)),
+          _mm256_castsi256_ps(_mm256_and_si256(x, _mm256_set1_epi32(static_cast<int32_t>(0xffff0000))))};
+}
+inline Pairs load_pairs(const uint16_t* p) { return split(_mm256_loadu_si256(reinterpret_cast<const I*>(p))); }
+inline Pairs broadcast_pair(const uint16_t* p) {
+  int32_t bits;
+  __builtin_memcpy(&bits, p, sizeof(bits));
+  return split(_mm256_set1_epi32(bits));
+}
+inline F dot(Pairs a, Pairs b, F sum) { return fma(a.odd, b.odd, fma(a.even, b.even, sum)); }
+
+inline void transpose(I (&r)[8]) {
+  I t[8];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    t[2 * i] = _mm256_unpacklo_epi32(r[2 * i], r[2 * i + 1]);
+    t[2 * i + 1] = _mm256_unpackhi_epi32(r[2 * i], r[2 * i + 1]);
+  }
+#pragma GCC unroll 2
+  for (int i = 0; i < 2; ++i) {
+    r[4 * i] = _mm256_unpacklo_epi64(t[4 * i], t[4 * i + 2]);
+    r[4 * i + 1] = _mm256_unpackhi_epi64(t[4 * i], t[4 * i + 2]);
+    r[4 * i + 2] = _mm256_unpacklo_epi64(t[4 * i + 1], t[4 * i + 3]);
+    r[4 * i + 3] = _mm256_unpackhi_epi64(t[4 * i + 1], t[4 * i + 3]);
+  }
+#pragma GCC unroll 4
+  for (int j = 0; j < 4; ++j) {
+    t[j] = _mm256_permute2x128_si256(r[j], r[4 + j], 0x20);
+    t[4 + j] = _mm256_permute2x128_si256(r[j], r[4 + j], 0x31);
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; ++i) r[i] = t[i];
+}
+
+}  // namespace
+}  // namespace switchyard::kernels::cpu::SWITCHYARD_SIMD

@@ -1,0 +1,118 @@
+// What the kernel tests share: every table as a parameter, numbers from a fixed seed, plain references in double.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "kernels/api/ops.h"
+#include "kernels/api/thread_pool.h"
+
+namespace switchyard::kernels {
+
+// One test body, run for every table of this machine.
+class Table : public testing::TestWithParam<const OpTable*> {
+ protected:
+  const OpTable& ops() const { return *GetParam(); }
+};
+
+inline std::vector<const OpTable*> all_tables() {
+  const BackendList list = cpu_backends();
+  return {list.tables, list.tables + list.count};
+}
+
+inline std::string table_name(const testing::TestParamInfo<const OpTable*>& info) {
+  std::string name = info.param->name;
+  for (char& c : name) c = c == '-' ? '_' : c;
+  return name;
+}
+
+inline std::vector<float> random_values(size_t count, uint32_t seed, float scale = 1.0F) {
+  std::mt19937 engine(seed);
+  std::uniform_real_distribution<float> distribution(-scale, scale);
+  std::vector<float> values(count);
+  for (float& v : values) v = distribution(engine);
+  return values;
+}
+
+// To the nearest bfloat16, ties to even, by arithmetic of its own: the candidates are the value cut to 8 bits of
+// mantissa and the next one.
+inline float to_bf16(float x) {
+  uint32_t bits;
+  std::memcpy(&bits, &x, 4);
+  const uint32_t low = bits & 0xffff0000U;
+  const uint32_t high = low + 0x10000U;
+  float a;
+  float b;
+  std::memcpy(&a, &low, 4);
+  std::memcpy(&b, &high, 4);
+  const double below = std::fabs(double{x} - double{a});
+  const double above = std::fabs(double{b} - double{x});
+  if (below != above) return below < above ? a : b;
+  return (low & 0x10000U) == 0 ? a : b;
+}
+
+inline float rounded(WeightForm form, float x) { return form == WeightForm::kFloat32 ? x : to_bf16(x); }
+inline float rounded(KvType type, float x) { return type == KvType::kFloat32 ? x : to_bf16(x); }
+
+// Memory at 64 bytes, zeroed.
+class Memory {
+ public:
+  explicit Memory(size_t bytes) : data_(std::aligned_alloc(64, (bytes + 127) / 64 * 64)) {
+    std::memset(data_.get(), 0, (bytes + 127) / 64 * 64);
+  }
+  void* get() const { return data_.get(); }
+
+ private:
+  struct Free {
+    void operator()(void* p) const { std::free(p); }
+  };
+  std::unique_ptr<void, Free> data_;
+};
+
+// A matrix as it was made and as a table packs it.
+struct Matrix {
+  std::vector<float> values;  // (n, k), rounded to the form
+  std::vector<float> bias;    // (n) or empty
+  Memory memory;
+  PackedMatrix packed;
+
+  Matrix(const OpTable& ops, WeightForm form, uint32_t n, uint32_t k, uint32_t seed, bool with_bias = false)
+      : values(random_values(size_t{n} * k, seed)), memory(ops.packed_bytes(form, n, k)) {
+    if (with_bias) bias = random_values(n, seed + 1000003);
+    // In parts of whole units, as a loader with bounded memory does.
+    const uint32_t unit = ops.pack_row_unit(form);
+    for (uint32_t row = 0; row < n; row += 3 * unit) {
+      const uint32_t end = std::min(n, row + 3 * unit);
+      ops.pack_rows(form, n, k, row, end, values.data() + size_t{row} * k, memory.get());
+    }
+    for (float& v : values) v = rounded(form, v);
+    packed = {form, n, k, memory.get(), with_bias ? bias.data() : nullptr};
+  }
+
+  // W x + b in double, and the rounding error an fp32 sum of k products may have.
+  double product(uint32_t row, const float* x, double* error = nullptr) const {
+    double sum = bias.empty() ? 0.0 : double{bias[row]};
+    double size = std::fabs(sum);
+    for (uint32_t i = 0; i < packed.k; ++i) {
+      const double term = double{values[size_t{row} * packed.k + i]} * double{x[i]};
+      sum += term;
+      size += std::fabs(term);
+    }
+    if (error != nullptr) *error = (packed.k + 2) * 0x1p-24 * size + 1e-30;
+    return sum;
+  }
+};
+
+inline bool same_bits(const float* a, const float* b, size_t count) {
+  return std::memcmp(a, b, count * sizeof(float)) == 0;
+}
+
+}  // namespace switchyard::kernels
