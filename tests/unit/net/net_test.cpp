@@ -77,10 +77,9 @@ class Recorder {
  private:
   template <typename Change>
   void note(Change change) {
-    {
-      const std::lock_guard lock(mutex);
-      change();
-    }
+    // Under the lock: who waits may destroy this as soon as it sees the change.
+    const std::lock_guard lock(mutex);
+    change();
     changed.notify_all();
   }
 };
@@ -237,9 +236,9 @@ TEST(Net, PingIsAnsweredByTheServiceItself) {
 }
 
 TEST(Net, AClientWithAnotherSecretIsRefused) {
+  Recorder at_stranger;
   Pair pair;
   const auto stranger = make_service(wire::ROLE_WORKER, "stranger", {}, "another secret");
-  Recorder at_stranger;
   stranger->connect("127.0.0.1", pair.port, at_stranger.handlers(), once());
   ASSERT_TRUE(at_stranger.wait_failed(1));
   EXPECT_EQ(at_stranger.failed[0].code, Errc::kUnauthorized);
@@ -283,9 +282,9 @@ TEST(Net, FramesBeforeTheHandshakeReachNobody) {
 }
 
 TEST(Net, AnotherVersionIsRefusedAndBothSidesNameBoth) {
+  Recorder at_newer;
   Pair pair;
   const auto newer = make_service(wire::ROLE_WORKER, "worker 9", {.protocol_version = 7});
-  Recorder at_newer;
   newer->connect("127.0.0.1", pair.port, at_newer.handlers(), once());
   ASSERT_TRUE(at_newer.wait_failed(1));
   const auto& message = at_newer.failed[0].message;
@@ -323,9 +322,9 @@ TEST(Net, GarbageAndOversizedFramesOfStrangersEndTheirConnection) {
 }
 
 TEST(Net, AnOversizedFrameOfAPeerEndsItsConnectionOnly) {
+  Recorder other;
   Pair pair({.frame_bytes_max = 1U << 20});
   pair.connect(once());
-  Recorder other;
   pair.client->connect("127.0.0.1", pair.port, other.handlers());
   ASSERT_TRUE(other.wait_open(1));
   EXPECT_TRUE(pair.at_client.opened[0]->send(large_frame(1U << 20)));
@@ -374,8 +373,8 @@ TEST(Net, AClientDoesNotWaitForEverForASilentServer) {
   ASSERT_EQ(::listen(listener, 4), 0);
   socklen_t size = sizeof(address);
   ::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size);
-  const auto client = make_service(wire::ROLE_WORKER, "worker", {.handshake_deadline = 100ms});
   Recorder at_client;
+  const auto client = make_service(wire::ROLE_WORKER, "worker", {.handshake_deadline = 100ms});
   client->connect("127.0.0.1", ntohs(address.sin_port), at_client.handlers(), once());
   ASSERT_TRUE(at_client.wait_failed(1));
   EXPECT_EQ(at_client.failed[0].code, Errc::kTimeout);
@@ -463,10 +462,10 @@ TEST(Net, DisconnectEndsTheConnectionAndTheAttempts) {
 }
 
 TEST(Net, NamesAreResolved) {
+  Recorder lost;
   Pair pair;
   pair.client->connect("localhost", pair.port, pair.at_client.handlers());
   EXPECT_TRUE(pair.at_client.wait_open(1));
-  Recorder lost;
   pair.client->connect("no-such-host.invalid", 1, lost.handlers(), once());
   ASSERT_TRUE(lost.wait_failed(1));
   EXPECT_NE(lost.failed[0].message.find("no-such-host.invalid"), std::string::npos);
