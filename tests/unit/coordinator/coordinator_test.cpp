@@ -403,7 +403,8 @@ TEST(Admin, MetricsAreInPrometheusText) {
   std::string text;
   ASSERT_TRUE(eventually([&] {
     text = body_of(get(coordinator->admin_port(), "/metrics"));
-    return text.find("switchyard_prompt_tokens_total{model_name=\"tiny-qwen\",rank=\"0\"} 77\n") != std::string::npos;
+    return text.find("switchyard_prompt_tokens_total{model_name=\"tiny-qwen\",rank=\"0\"} 77\n") != std::string::npos &&
+           text.find("switchyard_ranks{state=\"live\"} 2\n") != std::string::npos;
   })) << text;
   for (const auto* line : {
            "switchyard_epoch 1\n",
@@ -415,7 +416,7 @@ TEST(Admin, MetricsAreInPrometheusText) {
            "switchyard_kv_cache_usage_perc{model_name=\"tiny-qwen\",rank=\"0\"} 0.25\n",
            "# TYPE switchyard_step_seconds gauge\n",
        }) {
-    EXPECT_NE(text.find(line), std::string::npos) << line << text;
+    EXPECT_NE(text.find(line), std::string::npos) << line;
   }
 }
 
