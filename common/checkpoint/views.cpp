@@ -14,11 +14,12 @@ constexpr uint64_t kAdviseBytesMin = 128 << 10;
 // Bytes [begin, end) of a file while they are decoded.
 class Span {
  public:
-  Span(const MappedFile& file, const uint8_t* begin, const uint8_t* end) : file_(file), begin_(begin), end_(end) {
-    if (large()) file_.prefetch(begin_, end_);
+  Span(const MappedFile& file, const uint8_t* begin, const uint8_t* end, bool prefetch = true, bool release = true)
+      : file_(file), begin_(begin), end_(end), release_(release) {
+    if (prefetch && large()) file_.prefetch(begin_, end_);
   }
   ~Span() {
-    if (large()) file_.release(begin_, end_);
+    if (release_ && large()) file_.release(begin_, end_);
   }
   Span(const Span&) = delete;
   Span& operator=(const Span&) = delete;
@@ -28,6 +29,7 @@ class Span {
   const MappedFile& file_;
   const uint8_t* begin_;
   const uint8_t* end_;
+  bool release_;
 };
 
 TensorView view_of(const TensorEntry& tensor, uint32_t rows, uint32_t columns) {
@@ -90,26 +92,26 @@ TensorView transposed_view(const TensorEntry& tensor, uint32_t rows, uint32_t co
                element](uint32_t begin, uint32_t end, float* out) {
     check_range(begin, end, rows);
     if (begin == end || columns == 0) return;
-    // A tile of columns on disk (rows of the view contiguous) is decoded, then turned over: 32 columns x 128 rows x 2 x
-    // 4 bytes fit into L1.
-    constexpr uint32_t kTileColumns = 32, kTileRows = 128;
-    std::vector<float> tile(kTileColumns * kTileRows * row_stride);
-    const uint64_t run_bytes = ((end - begin - 1) * row_stride + 1) * element;
-    const uint8_t* src = base + begin * row_stride * element;
-    const Span span(*file, src, src + (columns - 1) * column_step + run_bytes);
+    // A tile of columns on disk (rows of the view contiguous) is decoded, then turned over in L2: 128 columns x 64 rows
+    // x 2 x 4 bytes, and a stride between columns that is no power of two, so that they do not share cache sets.
+    constexpr uint32_t kTileColumns = 128, kTileRows = 64;
+    const size_t tile_stride = kTileRows * row_stride + 16;
+    std::vector<float> tile(kTileColumns * tile_stride);
+    // Each call touches nearly all pages of the matrix: they are fetched by the first and released by the last.
+    const uint64_t run_bytes = ((rows - 1) * row_stride + 1) * element;
+    const Span span(*file, base, base + (columns - 1) * column_step + run_bytes, begin == 0, end == rows);
     for (uint32_t r0 = begin; r0 < end; r0 += kTileRows) {
       const uint32_t tile_rows = std::min(kTileRows, end - r0);
       const size_t run = (tile_rows - 1) * row_stride + 1;
       for (uint32_t c0 = 0; c0 < columns; c0 += kTileColumns) {
         const uint32_t tile_columns = std::min(kTileColumns, columns - c0);
         for (uint32_t c = 0; c < tile_columns; ++c) {
-          decode(base + (c0 + c) * column_step + r0 * row_stride * element, run,
-                 tile.data() + c * kTileRows * row_stride);
+          decode(base + (c0 + c) * column_step + r0 * row_stride * element, run, tile.data() + c * tile_stride);
         }
         for (uint32_t r = 0; r < tile_rows; ++r) {
           float* to = out + size_t{r0 - begin + r} * columns + c0;
           const float* from = tile.data() + r * row_stride;
-          for (uint32_t c = 0; c < tile_columns; ++c) to[c] = from[c * kTileRows * row_stride];
+          for (uint32_t c = 0; c < tile_columns; ++c) to[c] = from[c * tile_stride];
         }
       }
     }
