@@ -195,6 +195,43 @@ TEST(Spec, TheOthers) {
   EXPECT_TRUE(golden("qwen3-tiny").qk_norm);
 }
 
+// The published sizes: there the ramp begins and ends inside of the channels, and rounding its ends matters.
+TEST(Spec, YarnRampsAtTheSizesOfDeepseekV3AndGptOss) {
+  const auto expect = [](const ModelSpec& s, const std::vector<std::pair<size_t, double>>& points) {
+    ASSERT_EQ(s.rope.inverse_frequency.size(), 32U);
+    for (const auto& [pair, value] : points) {
+      EXPECT_NEAR(s.rope.inverse_frequency[pair], value, 3e-7 * value) << pair;
+    }
+  };
+  const CheckpointCopy r1("r1-tiny"), oss("gpt-oss-tiny");
+  boost::json::object scaling = testing::read_json(r1.file("config.json")).at("rope_scaling").as_object();
+  scaling["original_max_position_embeddings"] = 4096;
+  r1.configure({{"qk_rope_head_dim", 64}, {"rope_scaling", scaling}});
+  expect(spec_of(r1.path()), {{0, 1.0},
+                              {8, 0.1},
+                              {9, 0.0749894209},
+                              {11, 0.0390069266},
+                              {12, 0.0268793601},
+                              {16, 0.0055},
+                              {18, 0.0022493653},
+                              {22, 0.000177827941},
+                              {23, 3.33380358e-05},
+                              {31, 3.33380358e-06}});
+  boost::json::object parameters = testing::read_json(oss.file("config.json")).at("rope_parameters").as_object();
+  parameters["original_max_position_embeddings"] = 4096;
+  oss.configure({{"head_dim", 64}, {"rope_parameters", parameters}});
+  expect(spec_of(oss.path()), {{0, 1.0},
+                               {8, 0.0508132748},
+                               {9, 0.0317056962},
+                               {11, 0.0115920493},
+                               {12, 0.00679495949},
+                               {16, 0.000456483919},
+                               {18, 3.83088124e-05},
+                               {22, 8.63549588e-06},
+                               {23, 5.95023926e-06},
+                               {31, 3.02351143e-07}});
+}
+
 TEST(Spec, QwenWindowsSlideFromMaxWindowLayersOn) {
   const CheckpointCopy copy("qwen2-tiny");
   copy.configure(
