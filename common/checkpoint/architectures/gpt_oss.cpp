@@ -52,8 +52,6 @@ void resolve_bf16(const ModelSpec& spec, TensorSource& source, const std::string
 void resolve_mxfp4(const ModelSpec& spec, TensorSource& source, const std::string& prefix,
                    std::vector<MlpTensors>& experts) {
   const uint32_t hidden = spec.hidden, width = spec.expert_width, count = spec.expert_count;
-  // Sides that are no multiple of 32 have no blocks: the shape below then differs from any that a file can have.
-  const uint64_t hidden_blocks = (hidden + 31) / 32, width_blocks = (width + 31) / 32;
   if (hidden % 32 != 0 || width % 32 != 0) {
     source.problem(
         fmt::format("{}*: MXFP4 needs sides that are multiples of 32, hidden_size is {} and intermediate_size {}",
@@ -63,6 +61,7 @@ void resolve_mxfp4(const ModelSpec& spec, TensorSource& source, const std::strin
     }
     return;
   }
+  const uint64_t hidden_blocks = hidden / 32, width_blocks = width / 32;
   const auto u8 = {DataType::kU8};
   const TensorEntry* gate_up =
       source.require(prefix + "gate_up_proj_blocks", {count, 2 * width, hidden_blocks, 16}, u8);
