@@ -1,10 +1,170 @@
+// The `switchyard` command line.
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <filesystem>
+#include <map>
+#include <memory>
 
-int main(int argc, char** argv) {
-  CLI::App app("Switchyard: a serving cluster for mixture-of-experts language models", "switchyard");
-  app.require_subcommand(1);
-  app.add_subcommand("version", "print the version")->callback([] { std::puts("switchyard " SWITCHYARD_VERSION); });
-  CLI11_PARSE(app, argc, argv);
+#include "common/config/schema.h"
+#include "launch/chat.h"
+#include "launch/cluster.h"
+#include "launch/dry_run.h"
+#include "launch/top.h"
+#ifdef SWITCHYARD_HAS_TEXT_COMMANDS
+#include "frontend/text/commands.h"
+#endif
+
+namespace switchyard::launch {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Where the programs of the cluster lie: beside this one.
+std::string program_directory() {
+  std::error_code ec;
+  return fs::read_symlink("/proc/self/exe", ec).parent_path().string();
+}
+
+// The cause stands last on stderr, so that a script finds it.
+int report(const Status& status) {
+  if (status.ok()) return 0;
+  std::fflush(stdout);
+  std::fprintf(stderr, "%s\n", status.error().message.c_str());
+  return 1;
+}
+
+int run_or_show(const config::ClusterConfig& config, const RunOptions& options, bool dry_run) {
+  if (!dry_run) return report(run_cluster(config, options));
+  const auto text = dry_run_report(config, options.program_directory);
+  if (!text.ok()) return report(text.error());
+  std::fputs(text->c_str(), stdout);
   return 0;
 }
+
+// `up` and `serve`, and what was typed for them. The flags of serve are the schema's.
+struct ClusterCommand {
+  std::string file;
+  std::string model;
+  bool dry_run = false;
+  RunOptions options;
+  std::map<std::string, std::vector<std::string>> flags;  // dotted key -> texts
+
+  void add_run_options(CLI::App* app) {
+    app->add_flag("--dry-run", dry_run, "print processes, hosts, expert placement and memory; start nothing");
+    app->add_flag("--demo", options.demo, "send a first chat request and print its answer");
+    app->add_option("--run-dir", options.run_base, "where the private run directory is made")->type_name("DIR");
+    app->set_help_flag("-h,--help", "print this help");
+  }
+
+  void add_schema_flags(CLI::App* app) {
+    for (const config::Key& key : config::keys()) {
+      if (key.flag.empty()) continue;
+      auto* option = app->add_option(std::string(key.flag), flags[key.dotted()], std::string(key.help));
+      const bool is_list = std::holds_alternative<config::Field<std::vector<std::string>>>(key.field);
+      option->type_name(key.check.choices.size() > 1 ? fmt::format("{}", fmt::join(key.check.choices, "|")) : "");
+      option->allow_extra_args(false)->multi_option_policy(is_list ? CLI::MultiOptionPolicy::TakeAll
+                                                                   : CLI::MultiOptionPolicy::TakeLast);
+    }
+  }
+
+  Result<config::ClusterConfig> serve_config() const {
+    config::ClusterConfig config;
+    if (!file.empty()) {
+      SWITCHYARD_ASSIGN(config, config::load_partial(file));
+    }
+    std::string problems;
+    for (const config::Key& key : config::keys()) {
+      const auto given = flags.find(key.dotted());
+      if (given == flags.end()) continue;
+      for (std::string text : given->second) {
+        if (key.is_path && !text.empty()) text = fs::absolute(text).lexically_normal().string();
+        if (auto status = config::set_from_text(key, text, config); !status.ok()) {
+          problems += fmt::format("{}{}: {}", problems.empty() ? "" : "\n", key.flag, status.error().message);
+        }
+      }
+    }
+    if (!problems.empty()) return Error{Errc::kInvalid, problems};
+    if (!model.empty()) config.model.path = fs::absolute(model).lexically_normal().string();
+    if (config.model.path.empty()) return Error{Errc::kInvalid, "which model? switchyard serve MODEL_DIR"};
+    SWITCHYARD_TRY(config::validate(config));
+    return config;
+  }
+};
+
+int run(int argc, char** argv) {
+  CLI::App app("Switchyard: a serving cluster for mixture-of-experts language models", "switchyard");
+  app.require_subcommand(1);
+  app.set_help_flag("-h,--help", "print this help");
+  // One line an option: a command's help fits a screen.
+  app.get_formatter()->column_width(46);
+  int exit_code = 0;
+
+  ClusterCommand up_command;
+  up_command.options.program_directory = program_directory();
+  auto* up = app.add_subcommand("up", "start the cluster that a YAML file describes, until Ctrl-C");
+  bool help_config = false;
+  up->add_option("CLUSTER.yaml", up_command.file, "see --help-config");
+  up->add_flag("--help-config", help_config, "print all keys of CLUSTER.yaml");
+  up_command.add_run_options(up);
+  up->callback([&] {
+    if (help_config) {
+      std::fputs(config::help_text().c_str(), stdout);
+      return;
+    }
+    if (up_command.file.empty()) {
+      exit_code = report(Error{Errc::kInvalid, "which cluster? switchyard up CLUSTER.yaml"});
+      return;
+    }
+    const auto config = config::load(up_command.file);
+    exit_code = config.ok() ? run_or_show(*config, up_command.options, up_command.dry_run) : report(config.error());
+  });
+
+  ClusterCommand serve_command;
+  serve_command.options.program_directory = program_directory();
+  auto* serve = app.add_subcommand("serve", "serve a model on this machine, until Ctrl-C");
+  serve->add_option("MODEL_DIR", serve_command.model, "Hugging Face checkpoint directory");
+  serve->add_option("--config", serve_command.file, "CLUSTER.yaml to start from; flags win")->type_name("FILE");
+  serve_command.add_run_options(serve);
+  serve_command.add_schema_flags(serve);
+  serve->callback([&] {
+    const auto config = serve_command.serve_config();
+    exit_code =
+        config.ok() ? run_or_show(*config, serve_command.options, serve_command.dry_run) : report(config.error());
+  });
+
+  ChatOptions chat_options;
+  auto* chat = app.add_subcommand("chat", "talk with a served model");
+  chat->add_option("--url", chat_options.url, "of the API")->capture_default_str();
+  chat->add_option("--api-key", chat_options.api_key, "bearer key");
+  chat->add_option("--model", chat_options.model, "the first of /v1/models by default");
+  chat->add_option("--system", chat_options.system, "system message");
+  chat->add_option("-p,--prompt", chat_options.prompt, "ask this, print the answer, end");
+  chat->add_option("--max-tokens", chat_options.max_tokens, "of one answer");
+  chat->add_option("--temperature", chat_options.temperature, "0 = always the likeliest token");
+  chat->callback([&] { exit_code = report(run_chat(chat_options)); });
+
+  TopOptions top_options;
+  auto* top = app.add_subcommand("top", "watch a cluster");
+  top->add_option("--admin-url", top_options.admin_url, "of the coordinator")->capture_default_str();
+  top->add_option("--api-key", top_options.api_key, "bearer key of the admin API");
+  top->add_flag("--once", top_options.once, "print one picture and end");
+  top->add_option("--interval", top_options.interval_seconds, "seconds between pictures")
+      ->capture_default_str()
+      ->check(CLI::Range(0.1, 3600.0));
+  top->callback([&] { exit_code = report(run_top(top_options)); });
+
+#ifdef SWITCHYARD_HAS_TEXT_COMMANDS
+  add_text_commands(app, exit_code);
+#endif
+  app.add_subcommand("version", "print the version")->callback([] { std::puts("switchyard " SWITCHYARD_VERSION); });
+
+  CLI11_PARSE(app, argc, argv);
+  return exit_code;
+}
+
+}  // namespace
+}  // namespace switchyard::launch
+
+int main(int argc, char** argv) { return switchyard::launch::run(argc, argv); }

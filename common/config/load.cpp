@@ -28,13 +28,14 @@ const char* kind_name(const YAML::Node& node) {
 // Reads one file: walks it once, and collects every problem on the way.
 class Reader {
  public:
-  explicit Reader(std::string file)
-      : file_(std::move(file)), directory_(std::filesystem::absolute(file_).parent_path()) {}
+  Reader(std::string file, bool whole)
+      : whole_(whole), file_(std::move(file)), directory_(std::filesystem::absolute(file_).parent_path()) {}
 
   void read(const YAML::Node& root) {
     if (!root.IsNull() && !root.IsMap())
       return problem(line_of(root), "", fmt::format("a file of keys is expected, not {}", kind_name(root)));
     if (root.IsMap()) read_section(root, "");
+    if (!whole_) return;
     for (const Key& key : keys()) {
       if (key.required && lines_.find(key.dotted()) == lines_.end())
         problem(line_for(key.section, ""), key.dotted(), "is missing");
@@ -155,6 +156,7 @@ class Reader {
     return 1;
   }
 
+  bool whole_;
   std::string file_;
   std::filesystem::path directory_;
   ClusterConfig config_;
@@ -177,12 +179,10 @@ Result<std::string> read_file(const std::string& file) {
   return text;
 }
 
-}  // namespace
-
-Result<ClusterConfig> load(const std::string& file) {
+Result<ClusterConfig> load_file(const std::string& file, bool whole) {
   SWITCHYARD_ASSIGN(const std::string text, read_file(file));
   try {
-    Reader reader(file);
+    Reader reader(file, whole);
     try {
       const auto documents = YAML::LoadAll(text);
       if (documents.size() > 1) {
@@ -198,6 +198,11 @@ Result<ClusterConfig> load(const std::string& file) {
     return Error{Errc::kInvalid, fmt::format("{}:1: {}", file, e.what())};
   }
 }
+
+}  // namespace
+
+Result<ClusterConfig> load(const std::string& file) { return load_file(file, true); }
+Result<ClusterConfig> load_partial(const std::string& file) { return load_file(file, false); }
 
 std::string to_yaml(const ClusterConfig& config) {
   YAML::Emitter out;

@@ -82,6 +82,10 @@ Status validate(const ClusterConfig& config);
 // All keys with default, unit and help: `--help-config`.
 std::string help_text();
 
+// As load(), for a command line that adds to a file: keys that every file must have may be absent, and combinations are
+// left to validate().
+Result<ClusterConfig> load_partial(const std::string& file);
+
 // The word of `words` that a person who typed `typed` meant, or "".
 std::string_view nearest(std::string_view typed, std::span<const std::string_view> words);
 

@@ -1,0 +1,311 @@
+#include "launch/cluster.h"
+
+#include <fmt/format.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/json.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <vector>
+
+#include "common/base/log.h"
+#include "common/checkpoint/checkpoint.h"
+#include "common/net/net.h"
+#include "coordinator/placement.h"
+#include "launch/http_client.h"
+#include "launch/plan.h"
+#include "launch/ports.h"
+#include "launch/process.h"
+#include "launch/run_directory.h"
+
+namespace switchyard::launch {
+namespace {
+
+namespace json = boost::json;
+using std::chrono::milliseconds;
+using Clock = std::chrono::steady_clock;
+
+uint32_t core_count() {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+  return static_cast<uint32_t>(std::max(1, CPU_COUNT(&set)));
+}
+
+bool in_path(const std::string& program) {
+  const char* path = getenv("PATH");
+  std::string_view rest = path == nullptr ? "/usr/bin:/bin" : path;
+  while (!rest.empty()) {
+    const auto end = rest.find(':');
+    const std::string candidate = std::string(rest.substr(0, end)) + "/" + program;
+    if (access(candidate.c_str(), X_OK) == 0) return true;
+    if (end == std::string_view::npos) break;
+    rest.remove_prefix(end + 1);
+  }
+  return false;
+}
+
+std::vector<std::string> needed_programs(const config::ClusterConfig& config, const RunOptions& options) {
+  std::vector<std::string> missing;
+  for (const char* name : {"switchyard-coordinator", "switchyard-worker", "switchyard-frontend"}) {
+    const std::string path = options.program_directory + "/" + name;
+    if (access(path.c_str(), X_OK) != 0) missing.push_back(path + ": is not there; build it (make build)");
+  }
+  if (!in_path(config.launcher)) missing.push_back(config.launcher + ": is not in PATH");
+  return missing;
+}
+
+// What weights are being read, on a terminal: one line, drawn over itself.
+class ProgressBar {
+ public:
+  ProgressBar(const config::ClusterConfig& config) : on_(isatty(STDERR_FILENO) == 1) {
+    url_.host = reachable_host(config.coordinator.admin_host);
+    url_.port = config.coordinator.admin_port;
+    request_.target = "/cluster";
+    request_.bearer = config.coordinator.admin_api_key;
+    request_.deadline = milliseconds(200);
+  }
+
+  void update() {
+    if (!on_ || Clock::now() < next_) return;
+    next_ = Clock::now() + milliseconds(200);
+    const auto answer = http_request(url_, request_);
+    if (!answer.ok() || answer->status != 200) return;
+    boost::system::error_code ec;
+    const json::value cluster = json::parse(answer->body, ec);
+    if (ec) return;
+    double loaded = 0;
+    double total = 0;
+    const json::value* ranks = cluster.is_object() ? cluster.as_object().if_contains("ranks") : nullptr;
+    if (ranks == nullptr || !ranks->is_array()) return;
+    for (const auto& rank : ranks->as_array()) {
+      if (!rank.is_object()) continue;
+      const auto number = [&](const char* key) {
+        const auto* value = rank.as_object().if_contains(key);
+        return value != nullptr && value->is_number() ? value->to_number<double>() : 0.0;
+      };
+      loaded += number("weight_bytes_loaded");
+      total += number("weight_bytes_to_load");
+    }
+    if (total <= 0) return;
+    constexpr int kWidth = 40;
+    const double part = std::clamp(loaded / total, 0.0, 1.0);
+    const int filled = static_cast<int>(part * kWidth);
+    std::fprintf(stderr, "\r\033[Kloading weights [%s%s] %3.0f %% of %.1f GB", std::string(filled, '#').c_str(),
+                 std::string(kWidth - filled, ' ').c_str(), 100 * part, total / 1e9);
+    std::fflush(stderr);
+    drawn_ = true;
+  }
+
+  void erase() {
+    if (drawn_) std::fputs("\r\033[K", stderr);
+    drawn_ = false;
+  }
+
+ private:
+  bool on_;
+  bool drawn_ = false;
+  Clock::time_point next_ = Clock::now() + milliseconds(500);  // most starts are over by then
+  Url url_;
+  HttpRequest request_;
+};
+
+// "switchyard-coordinator: port in use" -> "port in use"
+std::string without_program_name(const std::string& line) {
+  if (!line.starts_with("switchyard-")) return line;
+  const auto colon = line.find(": ");
+  return colon == std::string::npos || line.find(' ') < colon ? line : line.substr(colon + 2);
+}
+
+Error cause_of_end(const Supervisor& supervisor, bool was_ready) {
+  const auto& exit = *supervisor.first_exit();
+  std::string message = exit.sentence;
+  if (!supervisor.fatal_cause().empty()) {
+    message = was_ready ? fmt::format("{}: {}", exit.sentence, supervisor.fatal_cause()) : supervisor.fatal_cause();
+  } else if (exit.last_line.starts_with("switchyard-")) {
+    message = without_program_name(exit.last_line);
+  }
+  return {Errc::kPeerLost, message};
+}
+
+bool is_ready(const Url& url) {
+  HttpRequest request;
+  request.target = "/ready";
+  request.deadline = milliseconds(500);
+  const auto answer = http_request(url, request);
+  return answer.ok() && answer->status == 200;
+}
+
+Url frontend_url(const config::ClusterConfig& config, uint32_t index) {
+  const auto& f = config.frontend;
+  Url url;
+  url.host = reachable_host(f.host);
+  if (!f.hosts.empty() && !is_this_machine(f.hosts[index % f.hosts.size()])) url.host = f.hosts[index % f.hosts.size()];
+  url.port = static_cast<uint16_t>(f.port + index);
+  return url;
+}
+
+void show_first_answer(const config::ClusterConfig& config) {
+  const Url url = frontend_url(config, 0);
+  const std::string question = "Say hello.";
+  json::object body;
+  body["model"] = config.model.served_model_name;
+  body["messages"] = json::array{json::object{{"role", "user"}, {"content", question}}};
+  body["max_tokens"] = 24;
+  body["temperature"] = 0;
+  HttpRequest request;
+  request.method = "POST";
+  request.target = "/v1/chat/completions";
+  request.body = json::serialize(body);
+  request.deadline = milliseconds(60000);
+  const std::string key = config.frontend.api_keys.empty() ? "" : config.frontend.api_keys.front();
+  request.bearer = key;
+  const auto answer = http_request(url, request);
+  std::string text;
+  if (!answer.ok()) {
+    text = answer.error().message;
+  } else {
+    boost::system::error_code ec;
+    const json::value parsed = json::parse(answer->body, ec);
+    const json::value* content = ec ? nullptr : parsed.find_pointer("/choices/0/message/content", ec);
+    text = content != nullptr && content->is_string() ? std::string(content->as_string()) : answer->body;
+  }
+  std::printf(
+      "\n> %s\n%s\n\nTry it (Ctrl-C ends the cluster):\n  curl %s/v1/chat/completions -H 'Content-Type: "
+      "application/json'%s -d '%s'\n",
+      question.c_str(), text.c_str(), url_text(url.host, url.port).c_str(),
+      key.empty() ? "" : fmt::format(" -H 'Authorization: Bearer {}'", key).c_str(), request.body.c_str());
+  std::fflush(stdout);
+}
+
+}  // namespace
+
+Status check_start(const config::ClusterConfig& config, const RunOptions& options) {
+  std::vector<std::string> problems = needed_programs(config, options);
+  const auto& w = config.worker;
+  // Entries of the schema that no build has yet: planned with, not started.
+  if (w.device == "cuda") problems.push_back("worker.device: this build computes on CPUs; cuda is for --dry-run");
+  if (w.exchange == "nccl" || w.exchange == "staged") {
+    problems.push_back(fmt::format("worker.exchange: this build has local and mpi; {} is for --dry-run", w.exchange));
+  }
+  if (const auto remote = remote_hosts(config); !remote.empty() && options.run_base.empty()) {
+    problems.push_back(fmt::format(
+        "host {}: a cluster of several machines needs --run-dir on a file system that they share", remote.front()));
+  }
+
+  auto checkpoint = checkpoint::Checkpoint::open(config.model.path);
+  if (!checkpoint.ok()) {
+    problems.push_back(checkpoint.error().message);
+  } else if (auto placed = coordinator::place_experts(w.placement, checkpoint->spec(), w.data_parallel_size);
+             !placed.ok()) {
+    problems.push_back("worker.data_parallel_size: " + placed.error().message);
+  }
+
+  auto check_port = [&](const char* key, const std::string& host, uint32_t port) {
+    if (port == 0) return;
+    if (auto status = check_port_free(host, static_cast<uint16_t>(port)); !status.ok()) {
+      problems.push_back(fmt::format("{}: {}", key, status.error().message));
+    }
+  };
+  check_port("coordinator.port", config.coordinator.host, config.coordinator.port);
+  check_port("coordinator.admin_port", config.coordinator.admin_host, config.coordinator.admin_port);
+  const auto& f = config.frontend;
+  for (uint32_t i = 0; i < f.count && f.port != 0; ++i) {
+    if (f.hosts.empty() || is_this_machine(f.hosts[i % f.hosts.size()]))
+      check_port("frontend.port", f.host, f.port + i);
+  }
+  if (problems.empty()) return {};
+  std::string all;
+  for (const auto& problem : problems) all += (all.empty() ? "" : "\n") + problem;
+  return Error{Errc::kInvalid, all};
+}
+
+Result<config::ClusterConfig> resolve(config::ClusterConfig config) {
+  auto& c = config.coordinator;
+  auto& f = config.frontend;
+  if (f.port == 0) {
+    SWITCHYARD_ASSIGN(f.port, find_free_ports(f.host, f.count));
+  }
+  // Distinct from those found before, which nobody has bound yet.
+  auto is_taken = [&](uint16_t port) {
+    return (port >= f.port && port < f.port + f.count) || port == c.port || port == c.admin_port;
+  };
+  auto find_other = [&](const std::string& host, uint16_t& out) -> Status {
+    for (;;) {
+      SWITCHYARD_ASSIGN(const uint16_t port, find_free_ports(host, 1));
+      if (is_taken(port)) continue;
+      out = port;
+      return {};
+    }
+  };
+  if (c.admin_port == 0) SWITCHYARD_TRY(find_other(c.admin_host, c.admin_port));
+  if (c.port == 0) SWITCHYARD_TRY(find_other(c.host, c.port));
+  if (config.worker.threads_per_rank == 0 && remote_hosts(config).empty()) {
+    config.worker.threads_per_rank = std::max(1U, core_count() / config.worker.data_parallel_size);
+  }
+  if (config.model.served_model_name.empty()) {
+    const auto path = std::filesystem::path(config.model.path).lexically_normal();
+    config.model.served_model_name = (path.has_filename() ? path : path.parent_path()).filename().string();
+  }
+  return config;
+}
+
+Status run_cluster(const config::ClusterConfig& given, const RunOptions& options) {
+  init_log("launcher", parse_log_level(given.log.level), given.log.format == "json");
+  ProgressBar* bar = nullptr;
+  Supervisor supervisor([&](const std::string& line) {
+    if (bar != nullptr) bar->erase();
+    std::fprintf(stderr, "%s\n", line.c_str());
+  });
+
+  SWITCHYARD_TRY(check_start(given, options));
+  SWITCHYARD_ASSIGN(config::ClusterConfig config, resolve(given));
+  SWITCHYARD_ASSIGN(const RunDirectory run, RunDirectory::make(options.run_base));
+  if (config.secret_file.empty()) {
+    SWITCHYARD_ASSIGN(config.secret_file, run.write("secret", net::make_secret()));
+  }
+  SWITCHYARD_ASSIGN(const std::string yaml, run.write("cluster.yaml", config::to_yaml(config)));
+  log_debug("resolved", {{"config", yaml}});
+
+  const auto stop = [&](Status status) {
+    supervisor.stop_all();
+    return status;
+  };
+  for (const auto& process : plan_processes(config, {options.program_directory, run.path(), geteuid() == 0})) {
+    if (auto started = supervisor.start(process.program); !started.ok()) return stop(started);
+  }
+
+  ProgressBar progress(config);
+  bar = &progress;
+  uint32_t ready_count = 0;
+  while (ready_count < config.frontend.count) {
+    supervisor.wait(milliseconds(20));
+    if (supervisor.stop_requests() > 0) return stop({});
+    if (supervisor.first_exit()) {
+      progress.erase();
+      supervisor.wait(milliseconds(50));  // others' last words
+      const Error cause = cause_of_end(supervisor, false);
+      return stop(cause);
+    }
+    if (is_ready(frontend_url(config, ready_count))) ++ready_count;
+    progress.update();
+  }
+  progress.erase();
+  std::printf("ready %s\n", url_text(config.frontend.host, config.frontend.port).c_str());
+  std::fflush(stdout);
+  if (options.demo) show_first_answer(config);
+
+  while (supervisor.stop_requests() == 0 && !supervisor.first_exit()) supervisor.wait(milliseconds(60000));
+  if (supervisor.first_exit()) {
+    supervisor.wait(milliseconds(50));
+    const Error cause = cause_of_end(supervisor, true);
+    log_error("a process of the cluster ended; stopping all", {{"cause", cause.message}});
+    return stop(cause);
+  }
+  log_info("stopping", {{"running_requests_get_ms", config.drain_deadline_ms}});
+  return stop({});
+}
+
+}  // namespace switchyard::launch

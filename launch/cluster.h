@@ -1,0 +1,29 @@
+// A whole cluster on its way through life: checked, started, ready, serving, stopped.
+#pragma once
+
+#include <string>
+
+#include "common/base/result.h"
+#include "common/config/cluster_config.h"
+
+namespace switchyard::launch {
+
+struct RunOptions {
+  std::string program_directory;  // where switchyard-worker and its siblings lie
+  std::string run_base;           // where the run directory is made; "" = a good place
+  bool demo = false;              // send a first chat request once ready, print its answer and a line to try
+};
+
+// Everything that can be known before a process starts: programs, the checkpoint's headers, ranks against experts,
+// ports. All problems, one a line.
+Status check_start(const config::ClusterConfig& config, const RunOptions& options);
+
+// Fills in what "automatic" leaves open: ports, threads of a rank, the name of the model.
+Result<config::ClusterConfig> resolve(config::ClusterConfig config);
+
+// Runs the cluster until SIGINT, SIGTERM or SIGHUP, or until one of its processes ends by itself; stops all of it.
+// Prints "ready http://HOST:PORT" on stdout when it serves. The error is the cause of a failed start or of an
+// unexpected end.
+Status run_cluster(const config::ClusterConfig& config, const RunOptions& options);
+
+}  // namespace switchyard::launch

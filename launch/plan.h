@@ -1,0 +1,35 @@
+// Which processes a cluster consists of, on which hosts and with which command lines. Pure: nothing is started, looked
+// up or opened.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "common/config/cluster_config.h"
+#include "launch/process.h"
+
+namespace switchyard::launch {
+
+struct PlannedProcess {
+  std::string hosts;  // "this machine", "gpu1, gpu2"
+  Program program;
+};
+
+struct PlanSurroundings {
+  std::string program_directory;  // where switchyard-worker lies
+  std::string run_directory;      // holds cluster.yaml
+  bool is_root = false;           // mpirun wants to be told
+};
+
+// In the order in which they are started.
+std::vector<PlannedProcess> plan_processes(const config::ClusterConfig& config, const PlanSurroundings& around);
+
+// True for host names that mean this machine.
+bool is_this_machine(const std::string& host);
+// Hosts of the config other than this machine, without slots.
+std::vector<std::string> remote_hosts(const config::ClusterConfig& config);
+
+// A command line as a shell would take it.
+std::string shell_line(const std::vector<std::string>& argv);
+
+}  // namespace switchyard::launch
