@@ -4,17 +4,16 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <filesystem>
+#include <iostream>
 #include <map>
 #include <memory>
 
 #include "common/config/schema.h"
+#include "frontend/text/commands.h"
 #include "launch/chat.h"
 #include "launch/cluster.h"
 #include "launch/dry_run.h"
 #include "launch/top.h"
-#ifdef SWITCHYARD_HAS_TEXT_COMMANDS
-#include "frontend/text/commands.h"
-#endif
 
 namespace switchyard::launch {
 namespace {
@@ -155,9 +154,18 @@ int run(int argc, char** argv) {
       ->check(CLI::Range(0.1, 3600.0));
   top->callback([&] { exit_code = report(run_top(top_options)); });
 
-#ifdef SWITCHYARD_HAS_TEXT_COMMANDS
-  add_text_commands(app, exit_code);
-#endif
+  text::TokenizeOptions tokenize_options;
+  auto* tokenize = app.add_subcommand("tokenize", "JSON Lines of texts to token ids, or back");
+  tokenize->add_option("--tokenizer", tokenize_options.tokenizer, "directory or tokenizer.json")->required();
+  tokenize->add_flag("--decode", tokenize_options.decode, "token ids to text");
+  tokenize->callback([&] { exit_code = text::run_tokenize(std::cin, std::cout, std::cerr, tokenize_options); });
+
+  text::TemplateOptions template_options;
+  auto* render = app.add_subcommand("template", "JSON Lines of messages to prompts, by a chat template");
+  render->add_option("--chat-template", template_options.chat_template, "file; else each line has its template");
+  render->add_option("--now", template_options.now, "YYYY-MM-DD, for templates that ask for the date");
+  render->callback([&] { exit_code = text::run_template(std::cin, std::cout, std::cerr, template_options); });
+
   app.add_subcommand("version", "print the version")->callback([] { std::puts("switchyard " SWITCHYARD_VERSION); });
 
   CLI11_PARSE(app, argc, argv);

@@ -95,6 +95,11 @@ std::vector<Conflict> find_conflicts(const ClusterConfig& config) {
              fmt::format("{} cannot be reached from other machines, and frontend.hosts names some", c.host));
   }
 
+  if ((any_remote(w.hosts) || any_remote(f.hosts)) && (c.host == "0.0.0.0" || c.host == "::")) {
+    conflict("coordinator", "host",
+             fmt::format("{} is every address of one machine; the others need a name to connect to", c.host));
+  }
+
   // Ports.
   if (f.port != 0 && f.port + f.count - 1 > 65535) {
     conflict("frontend", "port", fmt::format("{} frontends from port {} on go beyond 65535", f.count, f.port));

@@ -127,7 +127,7 @@ const std::vector<Key>& table() {
        "--served-model-name",
        "the API's name of the model; empty: the directory's own"},
       {"model", "dtype", model<&M::dtype>, one_of({"auto", "float32", "bfloat16"}), "", "--dtype",
-       "of weights and activations; auto: bfloat16"},
+       "of weights and activations; auto: float32 if the files are, else bfloat16"},
       {"model", "quantization", model<&M::quantization>, one_of({"none"}), "", "--quantization",
        "of weights, made at load"},
       {"model", "max_model_len", model<&M::max_model_len>, range(0, kMaxU32), "tokens", "--max-model-len",
