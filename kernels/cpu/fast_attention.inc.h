@@ -16,8 +16,11 @@ namespace switchyard::kernels::cpu::SWITCHYARD_SIMD {
 namespace {
 
 constexpr uint32_t kChunkLanes = 64;
-constexpr uint32_t kItems =
-    48;  // query heads x rows to a unit of work, at most: they share each load of keys and values
+// Query heads x rows to a unit of work, at most: they share each load of keys and values.
+constexpr uint32_t kItems = 48;
+// Tiles of this many rows or fewer wait for memory, and blocks lie in no order that the machine would guess: such tiles
+// ask for the next chunk line by line while they work on theirs (all at once would only move the wait).
+constexpr uint32_t kAheadRows = 2 * kTileRows / 3;
 
 struct BlockShape {
   size_t lanes;   // a block's positions in the scores
@@ -96,8 +99,14 @@ void kv_write(ThreadPool& pool, const KvLayout& layout, const SequenceRows* sequ
 template <typename T>
 struct KeyLanes {
   const T* k;
-  float* scores;  // of the unit's first item
+  const T* ahead;  // the same of the next chunk, or k
+  float* scores;   // of the unit's first item
 };
+
+template <typename T>
+inline void prefetch(const T* p) {
+  _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0);
+}
 
 // scores[item][lanes] = q . k for kRows items and kVectors vectors of positions.
 template <typename T, uint32_t kRows, uint32_t kVectors>
@@ -118,6 +127,10 @@ void score_tile(const float* q, size_t q_stride, const KeyLanes<T>* keys, size_t
   for (size_t d = 0; d < dims; ++d) {
     const F a = load(k0);
     const F b = load(k1);
+    if constexpr (kRows <= kAheadRows) {
+      prefetch(keys[0].ahead + d * k_stride);
+      if constexpr (kVectors == 2) prefetch(keys[1].ahead + d * k_stride);
+    }
     k0 += k_stride;
     k1 += k_stride;
 #pragma GCC unroll 16
@@ -148,6 +161,7 @@ void score_tile_of(uint32_t rows, const float* q, size_t q_stride, const KeyLane
 template <typename T>
 struct ValueRun {
   const T* v;
+  const T* ahead;  // the same of the next chunk, or v
   size_t lane;
   size_t count;
 };
@@ -173,6 +187,10 @@ void value_tile(const float* weights, size_t weight_stride, const ValueRun<T>* r
     for (size_t t = 0; t < runs[i].count; ++t) {
       const F a = load(from);
       const F b = load(from + (kVectors - 1) * kLanes);
+      if constexpr (kRows <= kAheadRows) {
+        prefetch(runs[i].ahead + column + t * v_stride);
+        if constexpr (sizeof(T) * kVectors * kLanes > 64) prefetch(runs[i].ahead + column + t * v_stride + kLanes);
+      }
       from += v_stride;
 #pragma GCC unroll 16
       for (uint32_t r = 0; r < kRows; ++r) {
@@ -317,6 +335,7 @@ class UnitAttention {
   // Lists the chunk's key vectors and value runs within positions [low, high]. Others may not be in the cache: not
   // read.
   size_t gather(const AttentionUnit& unit, uint32_t chunk_begin, uint32_t low, uint32_t high) {
+    const uint32_t chunk_tokens = static_cast<uint32_t>(shape_.chunk_blocks) * layout_.block_tokens;
     size_t key_count = 0;
     run_count_ = 0;
     for (size_t b = 0; b < shape_.chunk_blocks; ++b) {
@@ -326,13 +345,19 @@ class UnitAttention {
       if (from >= to) continue;
       const auto index = static_cast<size_t>(unit.sequence->block_table[begin / layout_.block_tokens]);
       const T* block = blocks_ + index * shape_.block.values;
-      const T* k = block + unit.kv_head * shape_.block.k_head;
-      const T* v = block + shape_.block.v_begin + unit.kv_head * shape_.block.v_head;
-      runs_[run_count_++] = {v + (from - begin) * shape_.block.v_pad, b * shape_.block.lanes + (from - begin),
-                             to - from};
+      const uint32_t later = begin + chunk_tokens;
+      const T* ahead = block;
+      if (later <= high) {
+        ahead = blocks_ +
+                static_cast<size_t>(unit.sequence->block_table[later / layout_.block_tokens]) * shape_.block.values;
+      }
+      const size_t k = unit.kv_head * shape_.block.k_head;
+      const size_t v = shape_.block.v_begin + unit.kv_head * shape_.block.v_head + (from - begin) * shape_.block.v_pad;
+      runs_[run_count_++] = {block + v, ahead + v, b * shape_.block.lanes + (from - begin), to - from};
       for (uint32_t t = (from - begin) / kLanes * kLanes; t < to - begin; t += kLanes) {
         const size_t lane = b * shape_.block.lanes + t;
-        keys_[key_count++] = {layout_.v_is_k_prefix ? k + t * shape_.block.k_pad : k + t, scores_ + lane};
+        const size_t offset = k + (layout_.v_is_k_prefix ? t * shape_.block.k_pad : t);
+        keys_[key_count++] = {block + offset, ahead + offset, scores_ + lane};
       }
     }
     return key_count;
@@ -437,13 +462,16 @@ class UnitAttention {
     for (size_t d = 0; d < layout_.k_dim; d += kLanes) {
       I words[kLanes];
 #pragma GCC unroll 16
-      for (size_t t = 0; t < kLanes; ++t)
-        words[t] = bits_of(load(keys_[i].k + least(t, tokens - 1) * shape_.block.k_pad + d));
+      for (size_t t = 0; t < kLanes; ++t) {
+        const size_t offset = least(t, tokens - 1) * shape_.block.k_pad + d;
+        words[t] = bits_of(load(keys_[i].k + offset));
+        prefetch(keys_[i].ahead + offset);
+      }
       transpose(words);
       const size_t count = least(size_t{kLanes}, layout_.k_dim - d);
       for (size_t j = 0; j < count; ++j) store_bits(to + (d + j) * kLanes, words[j]);
     }
-    transposed_list_[i] = {to, keys_[i].scores};
+    transposed_list_[i] = {to, to, keys_[i].scores};
   }
 
   const KvLayout& layout_;
