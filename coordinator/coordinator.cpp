@@ -175,6 +175,7 @@ void CoordinatorImpl::on_register_frontend(const net::ConnectionPtr& from, const
   membership_.register_frontend(from->id(), registration);
   log_info("frontend registered",
            {{"pid", registration.pid()}, {"address", fmt::format("{}:{}", registration.host(), registration.port())}});
+  if (!membership_.complete()) return;
   wire::Frame frame;
   *frame.mutable_routing_table() = membership_.routing_table();
   from->send(frame);
@@ -211,7 +212,7 @@ void CoordinatorImpl::settle() {
 void CoordinatorImpl::send_routing(bool always) {
   if (!always && membership_.version() == sent_version_) return;
   sent_version_ = membership_.version();
-  if (membership_.frontends().empty()) return;
+  if (membership_.frontends().empty() || !membership_.complete()) return;
   wire::Frame frame;
   *frame.mutable_routing_table() = membership_.routing_table();
   for (const auto& [id, frontend] : membership_.frontends()) {

@@ -118,6 +118,7 @@ Status Membership::report(ConnectionId connection, const wire::RankReport& repor
     ++version_;
     log_info("rank state", {{"rank", rank->rank_id}, {"state", state_name(state)}, {"epoch", epoch_}});
   }
+  check_complete();
   return {};
 }
 
@@ -136,6 +137,14 @@ void Membership::next_epoch(const std::string& cause) {
   ++epoch_;
   ++version_;
   log_info("epoch", {{"epoch", epoch_}, {"cause", cause}});
+}
+
+void Membership::check_complete() {
+  if (complete_ || epoch_ == 0) return;
+  complete_ = std::all_of(ranks_.begin(), ranks_.end(), [](const Rank& rank) {
+    return rank.known && (rank.assigned || rank.state == wire::RANK_DEAD);
+  });
+  if (complete_) ++version_;
 }
 
 void Membership::died(Rank& rank, const std::string& cause, bool expected) {
@@ -159,6 +168,7 @@ void Membership::died(Rank& rank, const std::string& cause, bool expected) {
     log_error("rank dead", {{"rank", rank.rank_id}, {"cause", cause}, {"epoch", epoch_ + 1}});
   }
   next_epoch(fmt::format("rank {} is gone", rank.rank_id));
+  check_complete();
 }
 
 void Membership::disconnected(ConnectionId connection, Time) {
@@ -200,6 +210,7 @@ wire::Assignment Membership::assign() {
     rank.returning = false;
   }
   next_epoch("all ranks have registered");
+  check_complete();
   wire::Assignment assignment;
   assignment.set_epoch(epoch_);
   for (const auto& rank : ranks_) fill_address(rank, *assignment.add_ranks());

@@ -73,6 +73,10 @@ class Membership {
   // Begins the next epoch: for every rank's connection.
   wire::Assignment assign();
 
+  // False until all ranks of the cluster are known and have, or are taking up, a placement. A restarted coordinator
+  // tells frontends nothing before: they would take the ranks that it has not seen yet for gone, and give up the
+  // streams there.
+  bool complete() const { return complete_; }
   wire::RoutingTable routing_table() const;
   // Goes up with each change of the routing table other than loads.
   uint64_t version() const { return version_; }
@@ -87,6 +91,7 @@ class Membership {
   Rank* find(ConnectionId connection);
   void died(Rank& rank, const std::string& cause, bool expected);
   void next_epoch(const std::string& cause);
+  void check_complete();
 
   const ExpertPlacement placement_;
   const std::chrono::milliseconds silence_limit_;
@@ -95,6 +100,7 @@ class Membership {
   uint64_t epoch_ = 0;
   uint64_t version_ = 1;
   uint64_t deaths_ = 0;
+  bool complete_ = false;
   std::optional<Time> adopted_at_;  // when the first rank came back with an epoch of a coordinator before us
 };
 

@@ -87,8 +87,8 @@ struct Handlers {
   std::function<void(const Error&)> on_connect_failed;
 };
 
-// After a failed attempt or a lost connection: wait, try again; the wait doubles from first_wait to longest_wait and
-// starts over after a success.
+// After a failed attempt or a lost connection: wait, try again; the wait doubles from first_wait to longest_wait, and
+// starts over after a connection that held for longest_wait.
 struct ReconnectPolicy {
   bool reconnect = true;
   std::chrono::milliseconds first_wait{50};

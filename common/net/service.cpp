@@ -59,8 +59,9 @@ struct Connector {
   asio::steady_timer timer;             // between attempts, and the deadline of resolving and connecting
   std::shared_ptr<tcp::socket> socket;  // while connecting
   std::shared_ptr<Link> link;           // from the start of the handshake
-  uint64_t attempt = 0;                 // completions of an earlier attempt are stale
-  std::string last_error;               // one log line per cause, not per attempt
+  Clock::time_point opened_at{};
+  uint64_t attempt = 0;    // completions of an earlier attempt are stale
+  std::string last_error;  // one log line per cause, not per attempt
 };
 
 class ServiceImpl final : public Service {
@@ -295,7 +296,7 @@ std::shared_ptr<Link> ServiceImpl::make_link(tcp::socket socket, bool client, st
   events.opened = [this, handlers, connector](const std::shared_ptr<Link>& link) {
     half_open_.erase(link->id());
     if (const auto owner = connector.lock()) {
-      owner->wait = owner->policy.first_wait;
+      owner->opened_at = Clock::now();
       owner->last_error.clear();
     }
     log_debug("connection open", {{"peer", link->peer().name}, {"address", link->address()}});
@@ -335,6 +336,10 @@ void ServiceImpl::link_ended(const std::shared_ptr<Link>& link, const Error& err
   if (link->closed_here()) {
     connectors_.erase(connector->id);
   } else {
+    // A peer that takes us in and throws us out at once is not to be asked twenty times a second.
+    if (Clock::now() - connector->opened_at >= connector->policy.longest_wait) {
+      connector->wait = connector->policy.first_wait;
+    }
     retry_or_end(connector);
   }
 }

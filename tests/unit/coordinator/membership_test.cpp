@@ -203,6 +203,27 @@ TEST_F(MembershipTest, ARankThatDoesNotComeBackToANewCoordinatorIsDead) {
   EXPECT_EQ(membership_.epoch(), 4U);
 }
 
+TEST_F(MembershipTest, RoutingIsWithheldUntilEveryRankIsKnown) {
+  ASSERT_TRUE(membership_.register_rank(10, registration(0, 100), now_).ok());
+  EXPECT_TRUE(membership_.report(10, report(wire::RANK_LIVE, 3), now_).ok());
+  EXPECT_FALSE(membership_.complete());
+  ASSERT_TRUE(membership_.register_rank(11, registration(1, 101), now_).ok());
+  EXPECT_FALSE(membership_.complete());  // what it runs is not known
+  EXPECT_TRUE(membership_.report(11, report(wire::RANK_LIVE, 3), now_).ok());
+  EXPECT_TRUE(membership_.complete());
+  membership_.disconnected(11, now_);
+  EXPECT_TRUE(membership_.complete());  // for good
+}
+
+TEST_F(MembershipTest, RoutingIsWithheldNoLongerThanMissingRanksMayTakeToComeBack) {
+  ASSERT_TRUE(membership_.register_rank(10, registration(0, 100), now_).ok());
+  EXPECT_TRUE(membership_.report(10, report(wire::RANK_LIVE, 3), now_).ok());
+  now_ += kReturnGrace + 1ms;
+  EXPECT_TRUE(membership_.report(10, report(wire::RANK_LIVE, 3), now_).ok());
+  membership_.tick(now_);
+  EXPECT_TRUE(membership_.complete());
+}
+
 TEST_F(MembershipTest, LoadsAreInTheRoutingTable) {
   form();
   auto busy = report(wire::RANK_LIVE, 1);
