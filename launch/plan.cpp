@@ -141,6 +141,7 @@ std::vector<PlannedProcess> plan_processes(const config::ClusterConfig& config, 
   workers.stop_order = kStopWorkers;
   workers.death_signal = SIGTERM;  // both end their ranks then; SIGKILL would leave that to the ranks alone
   workers.stop_deadline = milliseconds(5000);
+  workers.stop_children = config.launcher == "mpirun" && remote_hosts(config).empty();
   workers.is_mpirun = config.launcher == "mpirun";
   plan.push_back({hosts_text(config.worker.hosts), workers});
 

@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <memory>
 
@@ -42,6 +43,18 @@ std::optional<int> number_after(const std::string& text, std::string_view after)
 }
 
 bool is_rule(const std::string& line) { return line.size() >= 60 && line.find_first_not_of('-') == std::string::npos; }
+
+// Of any of its threads.
+std::vector<pid_t> children_of(pid_t parent) {
+  std::vector<pid_t> found;
+  std::error_code ec;
+  const std::filesystem::path tasks = fmt::format("/proc/{}/task", parent);
+  for (std::filesystem::directory_iterator it(tasks, ec), end; !ec && it != end; it.increment(ec)) {
+    std::ifstream list(it->path() / "children");
+    for (pid_t pid; list >> pid;) found.push_back(pid);
+  }
+  return found;
+}
 
 sigset_t handled_signals() {
   sigset_t set;
@@ -275,15 +288,24 @@ void Supervisor::kill_orphans() {
   const auto deadline = Clock::now() + std::chrono::seconds(5);
   while (Clock::now() < deadline) {
     reap();
-    std::ifstream list(fmt::format("/proc/self/task/{}/children", getpid()));
-    bool any = false;
-    for (pid_t pid; list >> pid;) {
-      any = true;
-      kill(pid, SIGKILL);
-    }
-    if (!any) return;
+    const auto left = children_of(getpid());
+    if (left.empty()) return;
+    for (const pid_t pid : left) kill(pid, SIGKILL);
     wait(milliseconds(20));
   }
+}
+
+void Supervisor::begin_stop(Child& child) {
+  child.signalled = true;
+  if (child.program.stop_deadline.count() <= 0) {
+    kill(child.pid, SIGKILL);
+    return;
+  }
+  bool any = false;
+  if (child.program.stop_children) {
+    for (const pid_t pid : children_of(child.pid)) any = kill(pid, SIGTERM) == 0 || any;
+  }
+  if (!any) kill(child.pid, SIGTERM);
 }
 
 void Supervisor::stop_all() {
@@ -297,11 +319,18 @@ void Supervisor::stop_all() {
     milliseconds longest{0};
     for (auto& child : children_) {
       if (child->exited || child->program.stop_order != order) continue;
-      child->signalled = true;
-      kill(child->pid, child->program.stop_deadline.count() > 0 ? SIGTERM : SIGKILL);
+      begin_stop(*child);
       longest = std::max(longest, child->program.stop_deadline);
     }
     const auto deadline = Clock::now() + longest;
+    const auto halfway = Clock::now() + longest / 2;
+    while (running(order) && stop_requests_ == requests_before && Clock::now() < halfway) {
+      wait(std::chrono::duration_cast<milliseconds>(halfway - Clock::now()) + milliseconds(1));
+    }
+    for (auto& child : children_) {  // its children did not listen, or there are new ones
+      if (!child->exited && child->program.stop_order == order && child->program.stop_children)
+        kill(child->pid, SIGTERM);
+    }
     while (running(order) && stop_requests_ == requests_before && Clock::now() < deadline) {
       wait(std::chrono::duration_cast<milliseconds>(deadline - Clock::now()) + milliseconds(1));
     }

@@ -29,6 +29,9 @@ struct Program {
   // processes (mpirun), which ends its own; SIGKILL for the rest.
   int death_signal = 9;
   std::chrono::milliseconds stop_deadline{5000};  // from SIGTERM to SIGKILL
+  // Stop by SIGTERM to its own children rather than to itself: mpirun told to stop kills its ranks, which could have
+  // said goodbye.
+  bool stop_children = false;
   // mpirun: its banners about dead ranks are turned into one sentence each.
   bool is_mpirun = false;
 };
@@ -93,6 +96,7 @@ class Supervisor {
   void line(Child& child, const std::string& text);
   void finish(Child& child, int status);
   bool running(int stop_order) const;
+  void begin_stop(Child& child);
   void kill_orphans();
 
   LineSink sink_;

@@ -1,0 +1,124 @@
+// Goal: a config becomes the right processes on the right hosts, and ports are found and refused rightly.
+// Method: command lines read off by hand; real sockets for ports.
+#include "launch/plan.h"
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "launch/cluster.h"
+#include "launch/http_client.h"
+#include "launch/ports.h"
+
+namespace switchyard::launch {
+namespace {
+
+bool follows(const std::vector<std::string>& line, const std::string& flag, const std::string& value) {
+  const auto at = std::adjacent_find(line.begin(), line.end(),
+                                     [&](const auto& a, const auto& b) { return a == flag && b == value; });
+  return at != line.end();
+}
+
+TEST(Plan, ALocalClusterIsACoordinatorAnMpiJobAndAFrontend) {
+  config::ClusterConfig config;
+  config.worker.data_parallel_size = 3;
+  const auto plan = plan_processes(config, {"/bin", "/run/x", true});
+  ASSERT_EQ(plan.size(), 3U);
+  EXPECT_EQ(shell_line(plan[0].program.argv), "/bin/switchyard-coordinator --config /run/x/cluster.yaml");
+  EXPECT_EQ(shell_line(plan[2].program.argv), "/bin/switchyard-frontend --config /run/x/cluster.yaml --index 0");
+  const auto& ranks = plan[1].program.argv;
+  EXPECT_EQ(ranks.front(), "mpirun");
+  EXPECT_TRUE(follows(ranks, "-n", "3"));
+  EXPECT_NE(std::find(ranks.begin(), ranks.end(), "--allow-run-as-root"), ranks.end());
+  EXPECT_TRUE(follows(ranks, "/bin/switchyard-worker", "--config"));
+  // Frontends stop before the ranks that they talk to, and these before the coordinator.
+  EXPECT_LT(plan[2].program.stop_order, plan[1].program.stop_order);
+  EXPECT_LT(plan[1].program.stop_order, plan[0].program.stop_order);
+}
+
+TEST(Plan, RanksOnOtherHostsAreNamedToMpirunWithTheirSlots) {
+  config::ClusterConfig config;
+  config.worker.data_parallel_size = 4;
+  config.worker.gpus_per_node = 2;
+  config.worker.hosts = {"n1", "n2:2"};
+  const auto plan = plan_processes(config, {"/bin", "/run/x", false});
+  EXPECT_TRUE(follows(plan[1].program.argv, "--host", "n1:2,n2:2"));
+  EXPECT_EQ(std::count(plan[1].program.argv.begin(), plan[1].program.argv.end(), "--allow-run-as-root"), 0);
+  EXPECT_EQ(remote_hosts(config), (std::vector<std::string>{"n1", "n2"}));
+}
+
+TEST(Plan, FrontendsOnOtherHostsGoThereInTurn) {
+  config::ClusterConfig config;
+  config.frontend.count = 3;
+  config.frontend.hosts = {"c1", "localhost"};
+  auto plan = plan_processes(config, {"/b in", "/run/x", false});
+  ASSERT_EQ(plan.size(), 5U);
+  EXPECT_EQ(plan[2].program.argv,
+            (std::vector<std::string>{"ssh", "-tt", "-o", "BatchMode=yes", "c1",
+                                      "'/b in/switchyard-frontend' --config /run/x/cluster.yaml --index 0"}));
+  EXPECT_EQ(plan[3].program.argv.front(), "/b in/switchyard-frontend");
+  EXPECT_EQ(plan[4].hosts, "c1");
+  config.launcher = "srun";
+  plan = plan_processes(config, {"/bin", "/run/x", false});
+  EXPECT_EQ(plan[1].program.argv.front(), "srun");
+  EXPECT_EQ(plan[2].program.argv.front(), "srun");
+}
+
+TEST(Plan, ShellLinesAreQuotedWhereAShellWouldSplit) {
+  EXPECT_EQ(shell_line({"a", "b c", "it's", "", "$x"}), "a 'b c' 'it'\\''s' '' '$x'");
+}
+
+TEST(Resolve, EverythingAutomaticIsFilledInAndPortsAreDistinct) {
+  config::ClusterConfig config;
+  config.model.path = "/models/tiny/";
+  config.frontend.port = 0;
+  config.frontend.count = 2;
+  config.coordinator.admin_port = 0;
+  const auto resolved = resolve(config);
+  ASSERT_TRUE(resolved.ok());
+  EXPECT_EQ(resolved->model.served_model_name, "tiny");
+  EXPECT_GT(resolved->worker.threads_per_rank, 0U);
+  std::vector<int> ports{resolved->frontend.port, resolved->frontend.port + 1, resolved->coordinator.port,
+                         resolved->coordinator.admin_port};
+  std::sort(ports.begin(), ports.end());
+  EXPECT_GT(ports.front(), 0);
+  EXPECT_EQ(std::adjacent_find(ports.begin(), ports.end()), ports.end());
+}
+
+TEST(Ports, AListeningPortIsRefusedByName) {
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  ASSERT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  ASSERT_EQ(listen(fd, 1), 0);
+  socklen_t size = sizeof address;
+  getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
+  const uint16_t port = ntohs(address.sin_port);
+  const auto status = check_port_free("127.0.0.1", port);
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.error().message, "127.0.0.1:" + std::to_string(port) + ": Address already in use");
+  close(fd);
+  EXPECT_TRUE(check_port_free("127.0.0.1", port).ok());
+  EXPECT_FALSE(check_port_free("192.0.2.1", port).ok());  // TEST-NET: never an address of this machine
+}
+
+TEST(Url, PartsAreReadAndNonsenseIsRefused) {
+  const auto url = parse_url("http://h.example:81/base/");
+  ASSERT_TRUE(url.ok());
+  EXPECT_EQ(url->host, "h.example");
+  EXPECT_EQ(url->port, 81);
+  EXPECT_EQ(url->prefix, "/base");
+  EXPECT_EQ(parse_url("127.0.0.1:9")->port, 9);
+  EXPECT_EQ(parse_url("http://[::1]:9")->host, "::1");
+  EXPECT_FALSE(parse_url("https://h").ok());
+  EXPECT_FALSE(parse_url("http://").ok());
+  EXPECT_FALSE(parse_url("a b").ok());
+  EXPECT_EQ(url_text("::1", 9), "http://[::1]:9");
+}
+
+}  // namespace
+}  // namespace switchyard::launch
