@@ -200,7 +200,7 @@ Status check_start(const config::ClusterConfig& config, const RunOptions& option
     problems.push_back(checkpoint.error().message);
   } else if (auto placed = coordinator::place_experts(w.placement, checkpoint->spec(), w.data_parallel_size);
              !placed.ok()) {
-    problems.push_back("worker.data_parallel_size: " + placed.error().message);
+    problems.push_back(placed.error().message);
   }
 
   auto check_port = [&](const char* key, const std::string& host, uint32_t port) {

@@ -25,8 +25,7 @@ struct Program {
   std::string name;               // "frontend 0", for messages
   std::vector<std::string> argv;  // argv[0] is the file
   int stop_order = 0;             // programs of a lower number are stopped first
-  // What the kernel sends the child when the launcher is gone, however that happened. SIGTERM for a launcher of further
-  // processes (mpirun), which ends its own; SIGKILL for the rest.
+  // What the kernel sends the child when the launcher is gone, however that happened.
   int death_signal = 9;
   std::chrono::milliseconds stop_deadline{5000};  // from SIGTERM to SIGKILL
   // Stop by SIGTERM to its own children rather than to itself: mpirun told to stop kills its ranks, which could have
