@@ -10,10 +10,12 @@ namespace switchyard::worker {
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr size_t kArgmaxBlock = 1024;
 constexpr size_t kLanes = 32;  // independent running values, so that a pass is not one chain of dependent operations
 
-// Cody-Waite reduction by ln 2 and the Taylor polynomial of degree 12 on |r| <= ln(2) / 2, where the next term is below 2e-16.
-// Branch-free, so that loops over it become vector code; the same bits at any vector width since nothing is fused or reordered.
+// Cody-Waite reduction by ln 2 and the Taylor polynomial of degree 12 on |r| <= ln(2) / 2, where the next term is below
+// 2e-16. Branch-free, so that loops over it become vector code; the same bits at any vector width since nothing is
+// fused or reordered.
 [[gnu::always_inline]] inline double exp_nonpositive(double d) {
   constexpr double kLog2E = 1.4426950408889634;
   constexpr double kLn2High = 6.93147180369123816490e-01;  // 33 bits: exact times any |k| <= 80
@@ -92,10 +94,19 @@ float row_min_finite(std::span<const float> row) {
 }
 
 size_t row_argmax(std::span<const float> row) {
-  const float max = row_max(row);
-  const auto found = std::find(row.begin(), row.end(), max);
-  // A row of NaN alone does not contain its maximum of -inf.
-  return found == row.end() || max == -kInfinity ? 0 : static_cast<size_t>(found - row.begin());
+  // One pass: the maximum of each block by vector code, and a search in the one block that set the record.
+  float max = -kInfinity;
+  size_t best = 0;
+  for (size_t begin = 0; begin < row.size(); begin += kArgmaxBlock) {
+    const float block = row_max(row.subspan(begin, std::min(kArgmaxBlock, row.size() - begin)));
+    if (block > max) {
+      max = block;
+      best = begin;
+    }
+  }
+  if (max == -kInfinity) return 0;
+  while (row[best] != max) ++best;
+  return best;
 }
 
 size_t count_above(std::span<const float> row, float value) {
@@ -109,13 +120,24 @@ void exp_block(std::span<const float> row, double max, double scale, double* wei
   function(row.data(), row.size(), max, scale, weights);
 }
 
-double exp_sum(std::span<const float> row, double max, double scale) {
+double exp_block_sum(std::span<const float> row, double max, double scale) {
   std::array<double, kRowBlock> weights;
+  exp_block(row, max, scale, weights.data());
+  std::array<double, kSumLanes> lanes{};
+  size_t i = 0;
+  for (; i + kSumLanes <= row.size(); i += kSumLanes) {
+    for (size_t lane = 0; lane < kSumLanes; ++lane) lanes[lane] += weights[i + lane];
+  }
+  for (size_t lane = 0; i < row.size(); ++i, ++lane) lanes[lane] += weights[i];
+  double sum = 0.0;
+  for (const double lane : lanes) sum += lane;
+  return sum;
+}
+
+double exp_sum(std::span<const float> row, double max, double scale) {
   double sum = 0.0;
   for (size_t begin = 0; begin < row.size(); begin += kRowBlock) {
-    const size_t count = std::min(kRowBlock, row.size() - begin);
-    exp_block(row.subspan(begin, count), max, scale, weights.data());
-    for (size_t i = 0; i < count; ++i) sum += weights[i];
+    sum += exp_block_sum(row.subspan(begin, std::min(kRowBlock, row.size() - begin)), max, scale);
   }
   return sum;
 }

@@ -21,12 +21,14 @@ bool penalties_on(const SamplingParams& params) {
 // NaN sorts with -inf, so that one bad logit neither wins nor breaks an ordering.
 float without_nan(float x) { return std::isnan(x) ? -kInfinity : x; }
 
-// The logit of `id`, to read and to change; null for an id outside the vocabulary (a bias or a stop token of another tokenizer).
+// The logit of `id`, to read and to change; null for an id outside the vocabulary (a bias or a stop token of another
+// tokenizer).
 float* logit_at(std::span<float> row, int32_t id) {
   return id >= 0 && static_cast<size_t>(id) < row.size() ? &row[static_cast<size_t>(id)] : nullptr;
 }
 
-// The tokens that can still be drawn, by ascending id: `values` at the front of the scratch, `ids` empty while nothing was taken out.
+// The tokens that can still be drawn, by ascending id: `values` at the front of the scratch, `ids` empty while nothing
+// was taken out.
 struct Candidates {
   std::span<float> values;
   std::vector<int32_t> ids;
@@ -36,52 +38,104 @@ struct Candidates {
   int32_t id(size_t index) const { return ids.empty() ? static_cast<int32_t>(index) : ids[index]; }
 };
 
-// Keeps the shortest prefix of the candidates, ordered by (value descending, id ascending), whose sum reaches `target`; at least one.
-// With by_count, each counts 1 (top_k). Otherwise each counts its weight and the target is a share of all (top_p).
+// Keeps the shortest prefix of the candidates, ordered by (value descending, id ascending), whose sum reaches `target`;
+// at least one, and none that are -inf. With by_count, each counts 1 (top_k). Otherwise each counts its weight and the
+// target is a share of all (top_p).
 //
-// Sorting the vocabulary is what this avoids: a histogram over the value finds the bin in which the prefix ends, and only this bin is sorted.
-// Order of the sums: within a bin above the last by ascending id, bins by descending value, the last bin in sorted order.
+// Sorting the vocabulary is what this avoids: a histogram over the value finds the bin in which the prefix ends, a
+// second one looks into this bin, and so on until what is left is few or equal. Each histogram separates the largest
+// from the smallest value and narrows the range 2048-fold, so a float's 32 bits allow few of them. Order of the sums:
+// bins by descending value and ascending id within each, the last few in sorted order.
 void keep_prefix(Candidates& candidates, bool by_count, double target) {
   constexpr size_t kBins = 2048;
+  constexpr size_t kFew = 256;  // sorting these costs less than another histogram
   const std::span<float> values = candidates.values;
-  const float top = static_cast<float>(candidates.max);
-  const float bins_per_unit = static_cast<float>(kBins) / (top - row_min_finite(values));
-  // Monotone in x, which is all that is asked of it: NaN (0 * inf) and -inf land in the last bin with everything too far away.
-  const auto bin_of = [&](float x) {
-    const float distance = (top - x) * bins_per_unit;
-    return distance < static_cast<float>(kBins - 1) ? static_cast<size_t>(distance) : kBins - 1;
-  };
-
-  std::array<double, kBins> mass{};
+  std::vector<uint32_t>
+      members;  // indices in which the prefix ends, ascending; stands for all while `narrowed` is false
+  bool narrowed = false;
+  double high = candidates.max;
+  double low = row_min_finite(values);
+  double sum = 0.0;  // of all that come before the members
+  double wanted = 0.0;
   std::array<double, kRowBlock> weights;
-  for (size_t begin = 0; begin < values.size(); begin += kRowBlock) {
-    const size_t count = std::min(kRowBlock, values.size() - begin);
-    if (!by_count) exp_block(values.subspan(begin, count), candidates.max, candidates.scale, weights.data());
-    for (size_t i = 0; i < count; ++i) {
-      const float x = values[begin + i];
-      if (x > -kInfinity) mass[bin_of(x)] += by_count ? 1.0 : weights[i];
+  std::array<double, kBins> mass;
+  std::array<uint32_t, kBins> count;
+  while (!narrowed || (members.size() > kFew && high > low)) {
+    const double bins_per_unit = high > low ? static_cast<double>(kBins) / (high - low) : 0.0;
+    // Monotone: high is in the first bin, low in the last.
+    const auto bin_of = [&](float x) {
+      return std::min(static_cast<size_t>((high - static_cast<double>(x)) * bins_per_unit), kBins - 1);
+    };
+    mass.fill(0.0);
+    count.fill(0);
+    const auto add = [&](float x, double weight) {
+      const size_t bin = bin_of(x);
+      mass[bin] += by_count ? 1.0 : weight;
+      ++count[bin];
+    };
+    if (!narrowed) {
+      for (size_t begin = 0; begin < values.size(); begin += kRowBlock) {
+        const size_t size = std::min(kRowBlock, values.size() - begin);
+        if (!by_count) exp_block(values.subspan(begin, size), candidates.max, candidates.scale, weights.data());
+        for (size_t i = 0; i < size; ++i) {
+          if (values[begin + i] > -kInfinity) add(values[begin + i], weights[i]);
+        }
+      }
+      double total = 0.0;
+      for (const double m : mass) total += m;
+      if (by_count && total <= target) return;
+      wanted = by_count ? target : target * total;
+    } else {
+      for (const uint32_t i : members) {
+        double weight = 1.0;
+        if (!by_count) exp_block(values.subspan(i, 1), candidates.max, candidates.scale, &weight);
+        add(values[i], weight);
+      }
     }
-  }
-  double total = 0.0;
-  for (const double m : mass) total += m;
-  const double wanted = by_count ? target : target * total;
+    // The first bin that reaches it; the last that holds any, should rounding leave the sum short.
+    size_t last_bin = 0;
+    double before = sum;
+    for (size_t bin = 0; bin < kBins; ++bin) {
+      if (count[bin] == 0) continue;
+      last_bin = bin;
+      before = sum;
+      sum += mass[bin];
+      if (sum >= wanted) break;
+    }
+    sum = before;
 
-  double sum = 0.0;
-  size_t last_bin = 0;
-  while (last_bin < kBins && sum + mass[last_bin] < wanted) sum += mass[last_bin++];
-  if (last_bin == kBins) return;  // all of them do not reach it
-
-  std::vector<size_t> ends;
-  for (size_t i = 0; i < values.size(); ++i) {
-    if (values[i] > -kInfinity && bin_of(values[i]) == last_bin) ends.push_back(i);
+    std::vector<uint32_t> inside;
+    inside.reserve(count[last_bin]);
+    double inside_high = -static_cast<double>(kInfinity);
+    double inside_low = static_cast<double>(kInfinity);
+    const auto look = [&](uint32_t i) {
+      const float x = values[i];
+      if (!(x > -kInfinity) || bin_of(x) != last_bin) return;
+      inside.push_back(i);
+      inside_high = std::max(inside_high, static_cast<double>(x));
+      inside_low = std::min(inside_low, static_cast<double>(x));
+    };
+    if (narrowed) {
+      for (const uint32_t i : members) look(i);
+    } else {
+      for (uint32_t i = 0; i < values.size(); ++i) look(i);
+    }
+    members = std::move(inside);
+    high = inside_high;
+    low = inside_low;
+    narrowed = true;
   }
-  std::sort(ends.begin(), ends.end(), [&](size_t a, size_t b) { return values[a] != values[b] ? values[a] > values[b] : a < b; });
-  size_t last = 0;
-  for (size_t i = 0; i < ends.size(); ++i) {
+
+  if (high > low) {
+    std::sort(members.begin(), members.end(),
+              [&](uint32_t a, uint32_t b) { return values[a] != values[b] ? values[a] > values[b] : a < b; });
+  }
+  uint32_t last = members.front();
+  for (const uint32_t i : members) {
     double weight = 1.0;
-    if (!by_count) exp_block(values.subspan(ends[i], 1), candidates.max, candidates.scale, &weight);
+    if (!by_count) exp_block(values.subspan(i, 1), candidates.max, candidates.scale, &weight);
     sum += weight;
-    last = ends[i];
+    last = i;
     if (sum >= wanted) break;
   }
 
@@ -99,34 +153,35 @@ void keep_prefix(Candidates& candidates, bool by_count, double target) {
   candidates.values = values.first(kept);
 }
 
-// The candidate at which the running sum of the weights, by ascending id, first exceeds u times their total.
+// The candidate at which the running sum of the weights, by ascending id, first exceeds u times their total. The sum up
+// to a block is that of the blocks before it, each summed as exp_block_sum() does.
 int32_t draw(const Candidates& candidates, double u) {
   const std::span<const float> values = candidates.values;
   std::array<double, kRowBlock> weights;
   std::vector<double> sum_before;  // of each block
   sum_before.reserve(values.size() / kRowBlock + 1);
   double sum = 0.0;
-  const auto weigh = [&](size_t begin) {
-    const size_t count = std::min(kRowBlock, values.size() - begin);
-    exp_block(values.subspan(begin, count), candidates.max, candidates.scale, weights.data());
-    return count;
-  };
+  const auto block_at = [&](size_t begin) { return values.subspan(begin, std::min(kRowBlock, values.size() - begin)); };
   for (size_t begin = 0; begin < values.size(); begin += kRowBlock) {
     sum_before.push_back(sum);
-    const size_t count = weigh(begin);
-    for (size_t i = 0; i < count; ++i) sum += weights[i];
+    sum += exp_block_sum(block_at(begin), candidates.max, candidates.scale);
   }
   // u < 1, but the product may round up to the total itself, which nothing exceeds.
   const double target = std::min(u * sum, std::nextafter(sum, 0.0));
+  // The last block with a sum before it of at most the target: its own sum is not 0, or the next one would do as well.
   const auto after = std::upper_bound(sum_before.begin(), sum_before.end(), target);
   const size_t block = static_cast<size_t>(after - sum_before.begin()) - 1;
   sum = sum_before[block];
-  const size_t count = weigh(block * kRowBlock);
-  for (size_t i = 0; i < count; ++i) {
+  const std::span<const float> row = block_at(block * kRowBlock);
+  exp_block(row, candidates.max, candidates.scale, weights.data());
+  size_t drawn = 0;
+  for (size_t i = 0; i < row.size(); ++i) {
+    if (weights[i] == 0.0) continue;
+    drawn = i;  // the last one, should this order of summing end below the block's sum
     sum += weights[i];
-    if (sum > target) return candidates.id(block * kRowBlock + i);
+    if (sum > target) break;
   }
-  return candidates.id(block * kRowBlock + count - 1);  // not reached: the sums are those of the first pass
+  return candidates.id(block * kRowBlock + drawn);
 }
 
 }  // namespace
@@ -140,8 +195,9 @@ double uniform(uint64_t seed, uint64_t position) {
 
 TokenLogprob token_logprob(std::span<const float> logits, int32_t token, uint32_t top) {
   const float max = row_max(logits);
-  const double log_sum = std::isfinite(max) ? std::log(exp_sum(logits, max, 1.0))
-                                            : std::log(static_cast<double>(std::count(logits.begin(), logits.end(), max)));
+  const double log_sum = std::isfinite(max)
+                             ? std::log(exp_sum(logits, max, 1.0))
+                             : std::log(static_cast<double>(std::count(logits.begin(), logits.end(), max)));
   const auto logprob = [&](float x) {
     if (!(x > -kInfinity)) return -kInfinity;
     return static_cast<float>(x == max ? -log_sum : static_cast<double>(x) - static_cast<double>(max) - log_sum);
@@ -149,7 +205,8 @@ TokenLogprob token_logprob(std::span<const float> logits, int32_t token, uint32_
 
   TokenLogprob result;
   result.token_id = token;
-  const float value = token >= 0 && static_cast<size_t>(token) < logits.size() ? without_nan(logits[token]) : -kInfinity;
+  const float value =
+      token >= 0 && static_cast<size_t>(token) < logits.size() ? without_nan(logits[token]) : -kInfinity;
   result.logprob = logprob(value);
   result.rank = 1 + static_cast<uint32_t>(count_above(logits, value));
 
@@ -157,7 +214,9 @@ TokenLogprob token_logprob(std::span<const float> logits, int32_t token, uint32_
   if (wanted == 0) return result;
   // A heap of the likeliest so far with the least likely in front: most entries cost one comparison.
   using Entry = std::pair<int32_t, float>;
-  const auto likelier = [](const Entry& a, const Entry& b) { return a.second != b.second ? a.second > b.second : a.first < b.first; };
+  const auto likelier = [](const Entry& a, const Entry& b) {
+    return a.second != b.second ? a.second > b.second : a.first < b.first;
+  };
   std::vector<Entry>& heap = result.top;
   heap.reserve(wanted);
   for (size_t i = 0; i < wanted; ++i) heap.emplace_back(static_cast<int32_t>(i), without_nan(logits[i]));
@@ -200,8 +259,9 @@ int32_t SamplingState::sample(std::span<const float> logits, uint64_t position, 
   Candidates candidates;
   candidates.values = row;
   candidates.max = row_max(row);
-  candidates.scale = std::max(1.0 / static_cast<double>(params.temperature), 1e-30);  // > 0 for an infinite temperature too
-  if (std::isinf(candidates.max)) {  // +inf: they share all of the probability
+  candidates.scale =
+      std::max(1.0 / static_cast<double>(params.temperature), 1e-30);  // > 0 for an infinite temperature too
+  if (std::isinf(candidates.max)) {                                    // +inf: they share all of the probability
     for (float& x : row) x = x == kInfinity ? 0.0F : -kInfinity;
     candidates.max = 0.0;
   }

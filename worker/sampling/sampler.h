@@ -2,8 +2,13 @@
 //
 // The number drawn for position p depends on (seed, p) and on the row alone: a replay or a recomputation draws the same
 // token. Order of steps, as vLLM: logit_bias and min_tokens; repetition, frequency and presence penalties; temperature;
-// min_p; top_k; top_p; draw. Log-probabilities are natural logs of the float32 softmax of the row as it came, before
+// min_p; top_k; top_p (of what top_k left, its weights summing to 1 again); draw. Unlike vLLM, top_k keeps exactly k:
+// ties go to the lower id, as everywhere here. NaN counts as -inf; ids outside the row are ignored. A row of -inf alone
+// gives the lowest id that min_tokens does not forbid. Tokens less likely than 2^-80 of the likeliest are never drawn.
+// Log-probabilities are natural logs of the float32 softmax of the row as it came, before
 // all of these.
+//
+// Cost: some passes over the row, none of them a sort; greedy without penalties reads it once.
 //
 // Thread: any, on data of its own. Does not block.
 #pragma once
@@ -18,8 +23,8 @@ namespace switchyard::worker {
 
 struct SamplingParams {
   float temperature = 1.0F;  // 0 = the largest logit, ties to the lower id
-  float top_p = 1.0F;
-  int32_t top_k = 0;  // 0 = off
+  float top_p = 1.0F;        // 1 = off; 0 = the likeliest alone
+  int32_t top_k = 0;         // 0 = off
   float min_p = 0.0F;
   float presence_penalty = 0.0F;
   float frequency_penalty = 0.0F;
@@ -44,12 +49,14 @@ struct TokenLogprob {
 // position.
 double uniform(uint64_t seed, uint64_t position);
 
-// Log-probability of `token` under the row's softmax, with the `top` likeliest.
+// Log-probability of `token` under the row's softmax, with the `top` likeliest (all, where the row has fewer). -inf for
+// an id outside the row.
 TokenLogprob token_logprob(std::span<const float> logits, int32_t token, uint32_t top);
 
 // What penalties need to know of a sequence; kept up to date by add_*.
 class SamplingState {
  public:
+  // Keeps a reference to `params`.
   explicit SamplingState(const SamplingParams& params) : params_(&params) {}
   void add_prompt(std::span<const int32_t> tokens);
   void add_generated(int32_t token);
