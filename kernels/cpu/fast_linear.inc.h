@@ -15,7 +15,9 @@ constexpr uint32_t kPanel = 2 * kLanes;
 constexpr uint32_t kRowBlock = 96;         // rows whose sums of one panel rest together; a multiple of every kTileRows
 constexpr size_t kBlockBytes = 16 * 1024;  // of a panel, half of the L1 cache
 constexpr size_t kPrefetchBytes = 2048;    // ahead of a panel that streams from memory
-constexpr int kStreamRows = 4;  // tiles of this many rows or fewer wait for memory rather than for the multipliers
+// Tiles of this many rows or fewer wait for memory rather than for the multipliers, and ask ahead for their panel.
+constexpr uint32_t kStreamRows = 2 * kTileRows / 3;
+constexpr uint32_t kUnrollRows = 4;  // short enough a step that the loop itself would show
 
 struct Float32 {
   using Element = float;
@@ -79,7 +81,7 @@ void tile(const char* x, size_t x_stride, const char* panel, size_t steps, bool 
       s1[r] = Form::multiply(in, w1, s1[r]);
     }
   };
-  if constexpr (kRows <= kStreamRows) {
+  if constexpr (kRows <= kUnrollRows) {
 #pragma GCC unroll 4
     for (size_t i = 0; i < steps; ++i) step(i);
   } else {
