@@ -1,7 +1,6 @@
 #include "frontend/text/pre_tokenizer.h"
 
 #include <fmt/format.h>
-#include <utf8proc.h>
 
 #include <boost/json.hpp>
 #include <optional>
@@ -165,13 +164,11 @@ class Punctuation : public PreTokenizerStep {
 
   void apply(Pieces& pieces) const override {
     std::vector<Span> spans;
-    // ASCII punctuation with its symbols, and general category P.
     const auto punctuation = [](char32_t c) {
       if (c < 0x80)
         return (c >= 0x21 && c <= 0x2F) || (c >= 0x3A && c <= 0x40) || (c >= 0x5B && c <= 0x60) ||
                (c >= 0x7B && c <= 0x7E);
-      const auto category = utf8proc_category(static_cast<utf8proc_int32_t>(c));
-      return category >= UTF8PROC_CATEGORY_PC && category <= UTF8PROC_CATEGORY_PO;
+      return in_ranges(punctuation_ranges(), c);
     };
     for (const auto piece : pieces.list) {
       character_spans(piece, punctuation, spans);

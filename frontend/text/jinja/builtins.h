@@ -47,6 +47,9 @@ const std::string& text_argument(const char* function, const Value& value);
 bool flag(const Value* value, bool fallback);
 int64_t whole(const char* function, const Value* value, int64_t fallback);
 
+// replace(), charged before it is done.
+std::string charged_replace(Interpreter& interpreter, std::string_view text, std::string_view from, std::string_view to,
+                            int64_t limit);
 // By dots: object.a.b, numbers as items; what map(attribute=...) takes.
 Value attribute_path(Interpreter& interpreter, const Value& object, const Value& path, const Value* fallback = nullptr);
 // A text in small letters, anything else as it is: how sort, unique and groupby compare by default.

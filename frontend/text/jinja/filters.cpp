@@ -53,9 +53,7 @@ Value title_filter(Interpreter&, const Value& value, Arguments&) {
 Value replace_filter(Interpreter& interpreter, const Value& value, Arguments& a) {
   const auto p = bind("replace", a, {"old", "new", "count"}, 2);
   const int64_t count = p[2] == nullptr || p[2]->is_none() ? -1 : p[2]->as_index("replace");
-  std::string out = replace(to_text(value), to_text(*p[0]), to_text(*p[1]), count);
-  interpreter.charge_bytes(out.size());
-  return out;
+  return charged_replace(interpreter, to_text(value), to_text(*p[0]), to_text(*p[1]), count);
 }
 
 Value indent(Interpreter& interpreter, const Value& value, Arguments& a) {
@@ -128,7 +126,7 @@ std::string quote_url(std::string_view text, bool slash_is_safe) {
   return out;
 }
 
-Value url_encode(Interpreter&, const Value& value, Arguments&) {
+Value url_encode(Interpreter& interpreter, const Value& value, Arguments&) {
   if (value.is_text() || !(value.is_dict() || value.is_sequence())) return quote_url(to_text(value), true);
   std::string out;
   const auto pair = [&](const Value& key, const Value& item) {
@@ -138,8 +136,8 @@ Value url_encode(Interpreter&, const Value& value, Arguments&) {
   if (value.is_dict()) {
     for (const auto& [key, item] : value.dict().entries) pair(key, item);
   } else {
-    for (const auto& entry : iterate(value)) {
-      const auto sides = iterate(entry);
+    for (const auto& entry : interpreter.items(value)) {
+      const auto sides = interpreter.items(entry);
       if (sides.size() != 2) fail("urlencode: pairs are expected");
       pair(sides[0], sides[1]);
     }
@@ -315,7 +313,7 @@ Value to_json_filter(Interpreter& interpreter, const Value& value, Arguments& a)
     style.item_separator = ",";
   }
   if (p[2] != nullptr && !p[2]->is_none()) {
-    const auto sides = iterate(*p[2]);
+    const auto sides = interpreter.items(*p[2]);
     if (sides.size() != 2) fail("tojson: separators are two texts");
     style.item_separator = text_argument("tojson", sides[0]);
     style.key_separator = text_argument("tojson", sides[1]);

@@ -52,6 +52,21 @@ Value attribute_path(Interpreter& interpreter, const Value& object, const Value&
   return out;
 }
 
+std::string charged_replace(Interpreter& interpreter, std::string_view text, std::string_view from, std::string_view to,
+                            int64_t limit) {
+  size_t count = 0;
+  if (from.empty()) {
+    count = text.size() + 1;
+  } else {
+    for (size_t at = text.find(from); at != std::string_view::npos; at = text.find(from, at + from.size())) ++count;
+  }
+  if (limit >= 0) count = std::min(count, static_cast<size_t>(limit));
+  interpreter.charge_bytes(text.size());
+  if (to.size() > 0 && count > kMaxTextBytes / to.size()) fail("MemoryError: a text grows too long");
+  interpreter.charge_bytes(count * to.size());
+  return replace(text, from, to, limit);
+}
+
 Value fold_case(const Value& value, bool case_sensitive) {
   return !case_sensitive && value.is_text() ? Value(lower(value.text())) : value;
 }
@@ -86,7 +101,7 @@ Value range(Interpreter& interpreter, Arguments& a) {
 }
 
 // dict(), dict(mapping), dict(pairs), with named values after.
-std::vector<std::pair<Value, Value>> dict_entries(const char* function, Arguments& a) {
+std::vector<std::pair<Value, Value>> dict_entries(Interpreter& interpreter, const char* function, Arguments& a) {
   if (a.positional.size() > 1)
     fail(fmt::format("{} expected at most 1 argument, got {}", function, a.positional.size()));
   std::vector<std::pair<Value, Value>> entries;
@@ -95,8 +110,8 @@ std::vector<std::pair<Value, Value>> dict_entries(const char* function, Argument
     if (from.is_dict()) {
       entries = from.dict().entries;
     } else {
-      for (const auto& pair : iterate(from)) {
-        const auto sides = iterate(pair);
+      for (const auto& pair : interpreter.items(from)) {
+        const auto sides = interpreter.items(pair);
         if (sides.size() != 2) fail("dictionary update sequence element has not length 2");
         entries.emplace_back(sides[0], sides[1]);
       }
@@ -108,7 +123,7 @@ std::vector<std::pair<Value, Value>> dict_entries(const char* function, Argument
 
 Value make_namespace(Interpreter& interpreter, Arguments& a) {
   auto out = std::make_shared<Namespace>();
-  for (const auto& [key, value] : dict_entries("namespace", a)) out->set(to_text(key), value);
+  for (const auto& [key, value] : dict_entries(interpreter, "namespace", a)) out->set(to_text(key), value);
   interpreter.keep(out);
   return Value(std::static_pointer_cast<Object>(out));
 }
@@ -155,7 +170,8 @@ std::unique_ptr<Value> find_global(std::string_view name) {
   };
   if (name == "range") return give(range);
   if (name == "namespace") return give(make_namespace);
-  if (name == "dict") return give([](Interpreter&, Arguments& a) { return make_dict(dict_entries("dict", a)); });
+  if (name == "dict")
+    return give([](Interpreter& interpreter, Arguments& a) { return make_dict(dict_entries(interpreter, "dict", a)); });
   if (name == "raise_exception") {
     return give([](Interpreter&, Arguments& a) -> Value {
       throw TemplateError{to_text(*bind("raise_exception", a, {"message"}, 1)[0]), true};

@@ -206,6 +206,15 @@ void Interpreter::charge_bytes(size_t count) {
   if (bytes_ > limits_.work_bytes) fail("the template makes too much text on the way");
 }
 
+std::vector<Value> Interpreter::items(const Value& value) {
+  // A character of a text becomes a text of its own, of about 100 bytes.
+  if (value.is_text()) charge_bytes(value.text().size() * 100);
+  if (value.is_sequence()) charge_bytes(value.sequence().items.size() * sizeof(Value));
+  auto out = iterate(value);
+  charge_steps(out.size());
+  return out;
+}
+
 void Interpreter::write(std::string_view text) {
   if (out_.size() + text.size() > limits_.output_bytes) fail("the template's output is too long");
   out_ += text;
@@ -298,7 +307,7 @@ void Interpreter::arguments_of(const CallArguments& from, const ScopePtr& scope,
   for (const auto& e : from.positional) out.positional.push_back(evaluate(*e, scope));
   for (const auto& [name, e] : from.named) out.named.emplace_back(name, evaluate(*e, scope));
   if (from.star) {
-    for (auto& value : iterate(evaluate(*from.star, scope))) out.positional.push_back(std::move(value));
+    for (auto& value : items(evaluate(*from.star, scope))) out.positional.push_back(std::move(value));
   }
   if (from.star_star) {
     const Value named = evaluate(*from.star_star, scope);
@@ -377,8 +386,7 @@ Value Interpreter::evaluate_slice(const Expression& e, const ScopePtr& scope) {
     charge_bytes(object.text().size());
     return begin < end ? Value(slice(object.text(), begin, end)) : Value("");
   }
-  const std::vector<Value> all = text ? iterate(object) : object.sequence().items;
-  charge_steps(all.size() / 8);
+  const std::vector<Value> all = this->items(object);
   std::vector<Value> picked;
   std::string joined;
   // Not past the ends: step may be huge.
@@ -401,7 +409,9 @@ Value Interpreter::evaluate_operator(const Expression& e, const ScopePtr& scope)
   const Value b = evaluate(*e.children[1], scope);
   if (a.is_text() && b.is_text()) charge_bytes(a.text().size() + b.text().size());
   if (e.text == "+") {
-    if (a.is_sequence() && b.is_sequence()) charge_steps((a.sequence().items.size() + b.sequence().items.size()) / 8);
+    if (a.is_sequence() && b.is_sequence()) {
+      charge_bytes((a.sequence().items.size() + b.sequence().items.size()) * sizeof(Value));
+    }
     return add(a, b);
   }
   if (e.text == "-") return subtract(a, b);
@@ -510,7 +520,7 @@ void Interpreter::assign(const Expression& target, const Value& value, const Sco
     if (space == nullptr) fail("cannot assign attribute on non-namespace object");
     space->set(target.text, value);
   } else {
-    const std::vector<Value> items = iterate(value);
+    const std::vector<Value> items = this->items(value);
     const size_t wanted = target.children.size();
     if (items.size() > wanted) fail(fmt::format("too many values to unpack (expected {})", wanted));
     if (items.size() < wanted)
@@ -603,8 +613,7 @@ Interpreter::Flow Interpreter::execute(const Statement& s, const ScopePtr& scope
 }
 
 void Interpreter::loop_over(const Statement& s, const Value& over, const ScopePtr& scope, int depth) {
-  std::vector<Value> items = iterate(over);
-  charge_steps(items.size());
+  std::vector<Value> items = this->items(over);
   if (s.condition) {
     std::vector<Value> passed;
     for (auto& value : items) {

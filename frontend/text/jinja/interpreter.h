@@ -17,9 +17,9 @@
 namespace switchyard::text::jinja {
 
 struct Limits {
-  uint64_t steps = 20'000'000;              // expressions and statements, and items that loops and filters touch
-  uint64_t work_bytes = uint64_t{2} << 30;  // of text that is made on the way
-  size_t output_bytes = size_t{128} << 20;
+  uint64_t steps = 20'000'000;                // expressions and statements, and items that loops and filters touch
+  uint64_t work_bytes = uint64_t{512} << 20;  // of text and lists that are made on the way
+  size_t output_bytes = size_t{64} << 20;
   int depth = 900;  // of nested evaluation; about 1 KB of stack each
 };
 
@@ -72,6 +72,8 @@ class Interpreter {
   // Counts work; throws beyond the limits.
   void charge_steps(size_t count);
   void charge_bytes(size_t count);
+  // iterate(), charged before it is done.
+  std::vector<Value> items(const Value& value);
   Value call(const Value& callee, Arguments& arguments);
   // x.name and x[key] as a template means them.
   Value attribute(const Value& object, std::string_view name);

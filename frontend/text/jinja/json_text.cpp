@@ -59,6 +59,7 @@ class Writer {
   explicit Writer(const JsonStyle& style) : style_(style) {}
 
   void write(const Value& value, int level) {
+    if (out.size() > kMaxTextBytes) fail("MemoryError: a text grows too long");
     if (value.is_none()) {
       out += "null";
     } else if (value.is_bool()) {

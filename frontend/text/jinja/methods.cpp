@@ -33,16 +33,30 @@ Value strip_method(const Value& self, Arguments& a, Side side) {
   return strip(self.text(), side, text_argument("strip", *p[0]));
 }
 
+// Before a text is cut: each part becomes a text of its own, of about 128 bytes.
+void charge_parts(Interpreter& interpreter, std::string_view text, std::string_view separator) {
+  size_t parts = 1;
+  if (separator.empty()) {
+    for (size_t at = 0; at < text.size();) parts += is_python_space(next_code_point(text, at));
+  } else {
+    for (size_t at = text.find(separator); at != std::string_view::npos;
+         at = text.find(separator, at + separator.size()))
+      ++parts;
+  }
+  interpreter.charge_bytes(text.size() + parts * 128);
+}
+
 Value split_method(Interpreter& interpreter, const Value& self, Arguments& a, bool from_right) {
   const auto p = bind("split", a, {"sep", "maxsplit"});
   const int64_t limit = whole("split", p[1], -1);
-  interpreter.charge_bytes(self.text().size());
   std::vector<std::string> parts;
   if (p[0] == nullptr || p[0]->is_none()) {
+    charge_parts(interpreter, self.text(), "");
     parts = split_space(self.text(), limit, from_right);
   } else {
     const std::string& separator = text_argument("split", *p[0]);
     if (separator.empty()) fail("empty separator");
+    charge_parts(interpreter, self.text(), separator);
     parts = split(self.text(), separator, limit, from_right);
   }
   interpreter.charge_steps(parts.size());
@@ -148,8 +162,7 @@ bool is_title_text(const std::string& text) {
 }
 
 Value join_method(Interpreter& interpreter, const Value& self, Arguments& a) {
-  const auto items = iterate(*bind("join", a, {"iterable"}, 1)[0]);
-  interpreter.charge_steps(items.size());
+  const auto items = interpreter.items(*bind("join", a, {"iterable"}, 1)[0]);
   std::string out;
   for (size_t i = 0; i < items.size(); ++i) {
     if (i > 0) out += self.text();
@@ -163,10 +176,8 @@ Value join_method(Interpreter& interpreter, const Value& self, Arguments& a) {
 
 Value replace_method(Interpreter& interpreter, const Value& self, Arguments& a) {
   const auto p = bind("replace", a, {"old", "new", "count"}, 2);
-  std::string out = replace(self.text(), text_argument("replace", *p[0]), text_argument("replace", *p[1]),
-                            whole("replace", p[2], -1));
-  interpreter.charge_bytes(out.size());
-  return out;
+  return charged_replace(interpreter, self.text(), text_argument("replace", *p[0]), text_argument("replace", *p[1]),
+                         whole("replace", p[2], -1));
 }
 
 Value remove_affix(const Value& self, Arguments& a, bool prefix) {

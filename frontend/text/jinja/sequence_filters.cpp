@@ -10,11 +10,7 @@
 namespace switchyard::text::jinja {
 namespace {
 
-std::vector<Value> items_of(Interpreter& interpreter, const Value& value) {
-  auto items = iterate(value);
-  interpreter.charge_steps(items.size());
-  return items;
-}
+std::vector<Value> items_of(Interpreter& interpreter, const Value& value) { return interpreter.items(value); }
 
 // Arguments without the first `count` positional ones.
 Arguments rest(const Arguments& a, size_t count) {
@@ -33,7 +29,7 @@ Value key_of(Interpreter& interpreter, const Value& item, const Value* attribute
 
 Value length_filter(Interpreter&, const Value& value, Arguments&) { return length(value); }
 
-Value first(Interpreter&, const Value& value, Arguments&) {
+Value first(Interpreter& interpreter, const Value& value, Arguments&) {
   // A generator gives up one item only.
   if (value.is_kind(SequenceKind::kGenerator)) {
     auto& sequence = value.sequence();
@@ -41,19 +37,19 @@ Value first(Interpreter&, const Value& value, Arguments&) {
   } else if (value.is_sequence()) {
     if (!value.sequence().items.empty()) return value.sequence().items[0];
   } else {
-    const auto items = iterate(value);
+    const auto items = interpreter.items(value);
     if (!items.empty()) return items[0];
   }
   return Value::undefined("No first item, sequence was empty.");
 }
 
-Value last(Interpreter&, const Value& value, Arguments&) {
+Value last(Interpreter& interpreter, const Value& value, Arguments&) {
   if (value.is_kind(SequenceKind::kGenerator)) fail("'generator' object is not reversible");
   if (value.is_sequence()) {
     return value.sequence().items.empty() ? Value::undefined("No last item, sequence was empty.")
                                           : value.sequence().items.back();
   }
-  const auto items = iterate(value);
+  const auto items = interpreter.items(value);
   return items.empty() ? Value::undefined("No last item, sequence was empty.") : items.back();
 }
 
@@ -63,12 +59,12 @@ Value join(Interpreter& interpreter, const Value& value, Arguments& a) {
   std::string out;
   bool begun = false;
   for (const auto& item : items_of(interpreter, value)) {
+    const size_t before = out.size();
     if (begun) out += separator;
     begun = true;
     append_text(out, p[1] == nullptr || p[1]->is_none() ? item : attribute_path(interpreter, item, *p[1]));
-    interpreter.charge_bytes(separator.size() + 1);
+    interpreter.charge_bytes(out.size() - before);
   }
-  interpreter.charge_bytes(out.size());
   return out;
 }
 
@@ -181,7 +177,7 @@ Value sum(Interpreter& interpreter, const Value& value, Arguments& a) {
   Value out = p[1] == nullptr ? Value(0) : *p[1];
   if (out.is_text()) fail("sum() can't sum strings [use ''.join(seq) instead]");
   for (const auto& item : items_of(interpreter, value)) {
-    if (out.is_sequence()) interpreter.charge_steps(out.sequence().items.size() / 8);
+    if (out.is_sequence()) interpreter.charge_bytes(out.sequence().items.size() * sizeof(Value));
     out = add(out, p[0] == nullptr || p[0]->is_none() ? item : attribute_path(interpreter, item, *p[0]));
   }
   return out;

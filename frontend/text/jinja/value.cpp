@@ -247,6 +247,7 @@ std::string to_text(const Value& value) {
 }
 
 void append_repr(std::string& out, const Value& value) {
+  if (out.size() > kMaxTextBytes) fail("MemoryError: a text grows too long");
   if (value.is_none()) {
     out += "None";
   } else if (value.is_undefined()) {
@@ -342,8 +343,14 @@ bool contains(const Value& container, const Value& item) {
     return container.dict().find(item) != nullptr;
   }
   if (container.is_sequence()) {
-    const auto items = iterate(container);
-    return std::any_of(items.begin(), items.end(), [&](const Value& v) { return equal(v, item) || v.same_as(item); });
+    auto& sequence = container.sequence();
+    const auto from = sequence.items.begin() + static_cast<std::ptrdiff_t>(sequence.consumed);
+    const auto at = std::find_if(from, sequence.items.end(), [&](const Value& v) { return equal(v, item); });
+    // A generator is used up to the item that was looked for.
+    if (sequence.kind == SequenceKind::kGenerator) {
+      sequence.consumed = static_cast<size_t>(at - sequence.items.begin()) + (at == sequence.items.end() ? 0 : 1);
+    }
+    return at != sequence.items.end();
   }
   fail(fmt::format("argument of type '{}' is not iterable", type_name(container)));
 }
@@ -363,7 +370,7 @@ bool small_pair(const Value& a, const Value& b) { return !a.is_big() && !b.is_bi
 bool is_zero(const Value& v) { return v.is_float() ? v.real() == 0.0 : v.big().is_zero(); }
 
 Value repeat(const Value& value, int64_t count) {
-  constexpr int64_t kMaxBytes = 64 << 20;
+  constexpr int64_t kMaxBytes = kMaxTextBytes;
   count = std::max<int64_t>(count, 0);
   if (value.is_text()) {
     if (!value.text().empty() && count > kMaxBytes / static_cast<int64_t>(value.text().size())) {

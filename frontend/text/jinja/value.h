@@ -141,6 +141,8 @@ class Value {
 
 // Containers may nest to here; deeper fails (their destructors recurse).
 inline constexpr int kMaxValueDepth = 256;
+// No text grows beyond this by printing: a list can hold one great text many times.
+inline constexpr size_t kMaxTextBytes = 64 << 20;
 
 Value make_list(std::vector<Value> items);
 Value make_tuple(std::vector<Value> items);

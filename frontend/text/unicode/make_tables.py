@@ -46,8 +46,15 @@ def emit(name, points, comment):
 u16, u17 = load(sys.argv[1]), load(sys.argv[2])
 assert u14.unidata_version == "14.0.0" and u16.unidata_version == "16.0.0" and u17.unidata_version == "17.0.0"
 ALL = [c for c in range(0x110000) if not 0xD800 <= c <= 0xDFFF]
-perl = r'for my $c (0..0x10FFFF) { next if $c >= 0xD800 && $c <= 0xDFFF; print "$c\n" if chr($c) =~ /\p{In=9.0}/ }'
-OLD = {int(x) for x in subprocess.run(["perl", "-e", perl], capture_output=True, text=True, check=True).stdout.split()}
+
+
+def assigned_by(version):
+    perl = r'for my $c (0..0x10FFFF) { next if $c >= 0xD800 && $c <= 0xDFFF; print "$c\n" if chr($c) =~ /\p{In=%s}/ }'
+    run = subprocess.run(["perl", "-e", perl % version], capture_output=True, text=True, check=True)
+    return {int(x) for x in run.stdout.split()}
+
+
+OLD = assigned_by("9.0")
 
 firsts, seconds = set(), set()
 for c in ALL:
@@ -68,6 +75,7 @@ emit("kNumeric", {c for c in ALL if u17.category(chr(c)) in ("Nd", "Nl", "No")},
 emit("kNfcUnsafe", {c for c in OLD if c in unstable or c in seconds}, "Assigned by Unicode 9; not a starter, or changed by NFC, or may join what stands before.")
 emit("kNfcLate", {c for c in ALL if c not in OLD and (c in unstable or c in seconds or c in firsts or u16.decomposition(chr(c)))},
      "Assigned after Unicode 9 and of interest to normalisation.")
+emit("kPunctuation", {c for c in assigned_by("8.0") if u16.category(chr(c))[0] == "P"}, "General category P, assigned by Unicode 8.")
 categories = sorted({u16.category(chr(c)) for c in ALL} - {"Cn"})
 names = []
 for category in categories:
@@ -82,5 +90,6 @@ print("};\n\n}  // namespace\n")
 print("std::span<const CodePointRange> numeric_ranges() { return kNumeric; }")
 print("std::span<const CodePointRange> nfc_unsafe_ranges() { return kNfcUnsafe; }")
 print("std::span<const CodePointRange> nfc_late_ranges() { return kNfcLate; }")
+print("std::span<const CodePointRange> punctuation_ranges() { return kPunctuation; }")
 print("std::span<const AddedCategory> categories_added_since_14() { return kAdded; }\n")
 print("}  // namespace switchyard::text")

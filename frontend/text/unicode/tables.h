@@ -28,6 +28,9 @@ std::span<const CodePointRange> numeric_ranges();
 std::span<const CodePointRange> nfc_unsafe_ranges();
 // Characters assigned after Unicode 9 that a newer NFC would change, reorder or join.
 std::span<const CodePointRange> nfc_late_ranges();
+// General category P of Unicode 8: what the reference's Punctuation and BertPreTokenizer take for punctuation, beside
+// the ASCII symbols.
+std::span<const CodePointRange> punctuation_ranges();
 // Characters that got their category after Unicode 14.
 std::span<const AddedCategory> categories_added_since_14();
 

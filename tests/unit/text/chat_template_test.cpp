@@ -1,0 +1,155 @@
+// Published templates and every feature that they use, against what transformers 5.23 renders (tests/data/text).
+#include "frontend/text/chat_template.h"
+
+#include <gtest/gtest.h>
+
+#include <boost/json.hpp>
+#include <map>
+
+#include "tests/support/reference.h"
+#include "tests/unit/text/text_vectors.h"
+
+namespace switchyard::text {
+namespace {
+
+namespace json = boost::json;
+
+// The clock of all vectors: 2025-03-09, midnight.
+constexpr std::chrono::sys_seconds kNow = std::chrono::sys_days(std::chrono::year(2025) / 3 / 9);
+
+Result<std::string> render(const std::string& source, const json::object& values) {
+  SWITCHYARD_ASSIGN(const auto chat_template, ChatTemplate::parse(source));
+  const auto get = [&](const char* key) { return values.contains(key) ? values.at(key) : json::value(); };
+  const json::value kwargs = get("kwargs");
+  return chat_template->render(get("messages"), get("tools"), kwargs.is_object() ? kwargs.get_object() : json::object(),
+                               kNow);
+}
+
+// The text or the message of the error.
+std::string outcome(const std::string& source, const json::object& values = {}) {
+  const auto result = render(source, values);
+  return result.ok() ? *result : "error: " + result.error().message;
+}
+
+void check(const std::string& source, const json::object& line, const std::string& name) {
+  ASSERT_EQ(line.at("now").as_string(), "2025-03-09");
+  const auto result = render(source, line);
+  if (line.contains("rendered")) {
+    ASSERT_TRUE(result.ok()) << name << ": " << result.error().message;
+    ASSERT_EQ(*result, text_of(line.at("rendered"))) << name;
+  } else {
+    ASSERT_FALSE(result.ok()) << name << ": " << *result;
+    if (line.at("error_type") == "raise_exception") {
+      EXPECT_EQ(result.error().message, text_of(line.at("error"))) << name;
+    }
+  }
+}
+
+TEST(ChatTemplate, RendersEveryFeatureAsTransformers) {
+  const auto lines = read_lines("text/chat_templates/features.jsonl.zst");
+  ASSERT_EQ(lines.size(), 95u);
+  for (const auto& line : lines) check(text_of(line.at("template")), line, text_of(line.at("name")));
+}
+
+TEST(ChatTemplate, RendersThePublishedTemplatesAsTransformers) {
+  const auto lines = read_lines("text/chat_templates/vectors.jsonl.zst");
+  ASSERT_EQ(lines.size(), 682u);
+  std::map<std::string, std::string> sources;
+  for (const auto& line : lines) {
+    const std::string file = text_of(line.at("template"));
+    auto& source = sources[file];
+    if (source.empty()) source = read_data("text/chat_templates/" + file);
+    check(source, line, file + ": " + text_of(line.at("case")));
+  }
+}
+
+TEST(ChatTemplate, RendersTheGoldenPrompts) {
+  const std::string golden = std::string(SWITCHYARD_TEST_DATA) + "/golden";
+  for (const auto& name : switchyard::testing::golden_names(golden)) {
+    const auto reference = switchyard::testing::load_reference(golden, name);
+    const auto tokenizer = golden_tokenizer(name);
+    ASSERT_NE(tokenizer->config().chat_template(), nullptr) << name;
+    const json::object values = {
+        {"messages", json::parse(reference.text_messages_json)},
+        {"kwargs", {{"bos_token", tokenizer->config().bos_token}, {"add_generation_prompt", true}}}};
+    EXPECT_EQ(outcome(*tokenizer->config().chat_template(), values), reference.text_prompt) << name;
+  }
+}
+
+TEST(ChatTemplate, ErrorsSayTheLine) {
+  EXPECT_EQ(outcome("a\n\n{{ nope.x }}"), "error: chat template, line 3: 'nope' is undefined");
+  EXPECT_EQ(
+      outcome("a\n{% if true %}\nx"),
+      "error: chat template, line 3: Unexpected end of template. Jinja was looking for the following tags: 'elif' or "
+      "'else' or 'endif'. The innermost block that needs to be closed is 'if'.");
+  EXPECT_EQ(outcome("\n{{ 1 | nosuch }}"), "error: chat template, line 2: No filter named 'nosuch'.");
+  EXPECT_EQ(outcome("\n{% include 'x' %}"), "error: chat template, line 2: Encountered unknown tag 'include'.");
+  EXPECT_EQ(outcome("\n\n{{ raise_exception('just this') }}"), "error: just this");
+}
+
+// Programs that would run for ever, eat the memory or the stack: each must end with an error.
+TEST(ChatTemplate, HostileTemplatesEndWithAnError) {
+  const std::string parentheses = "{{ " + std::string(5000, '(') + "1" + std::string(5000, ')') + " }}";
+  const std::string minuses = "{{ " + std::string(100'000, '-') + "1 }}";
+  std::string sums = "{{ 1";
+  for (int i = 0; i < 100'000; ++i) sums += " + 1";
+  sums += " }}";
+  std::string blocks, ends;
+  for (int i = 0; i < 3000; ++i) {
+    blocks += "{% if 1 %}";
+    ends += "{% endif %}";
+  }
+  const std::string sources[] = {
+      "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
+      "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+      "{{ range(10 ** 12) | list }}",
+      "{{ 'x' * 10 ** 12 }}",
+      "{{ [0] * 10 ** 12 }}",
+      "{{ 9 ** 9 ** 9 ** 9 ** 9 ** 9 }}",
+      "{{ 2 ** (2 ** 40) }}",
+      "{% set ns = namespace(s='xxxxxxxxxxxxxxxx') %}{% for i in range(90) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}",
+      "{% set ns = namespace(l=[1]) %}{% for i in range(90) %}{% set ns.l = ns.l + ns.l %}{% endfor %}",
+      "{% set ns = namespace(l=[]) %}{% for i in range(99999) %}{% set ns.l = [ns.l] %}{% endfor %}",
+      "{{ '%999999999999d' % 1 }}",
+      "{{ '{:999999999999}'.format(1) }}",
+      "{{ 'x'.center(10 ** 15) }}",
+      "{{ 'a' | indent(10 ** 15) }}{{ ('a\n' * 10000000) | indent(4096) }}",
+      "{% for x in tree recursive %}{{ loop(tree) }}{% endfor %}",
+      parentheses,
+      minuses,
+      sums,
+      blocks + ends,
+      "{{ '" + std::string(10, '\\') + " }}",
+      "{{",
+      "{%",
+      "{#",
+      "{% raw %}",
+      "{{ 'abc",
+      "{% set x %}",
+      "{{ [1, 2][::0] }}",
+      "{{ 1 // 0 }}{{ 1 % 0 }}",
+      "{{ {[]: 1} }}",
+  };
+  for (const auto& source : sources) {
+    const auto result = render(source, {{"kwargs", {{"tree", {1, 2}}}}});
+    EXPECT_FALSE(result.ok()) << source.substr(0, 100);
+  }
+}
+
+TEST(ChatTemplate, ValuesThatHoldThemselvesDoNotHang) {
+  EXPECT_EQ(outcome("{% set ns = namespace() %}{% set ns.me = ns %}{{ ns.me.me is sameas ns }}"), "True");
+  EXPECT_EQ(outcome("{% macro m() %}x{% endmacro %}{% set ns = namespace(m=m) %}{{ ns.m() }}"), "x");
+}
+
+TEST(ChatTemplate, KeysStayInTheOrderOfTheRequest) {
+  const json::object values = {{"messages", json::parse(R"([{"z": 1, "a": {"y": 2, "b": 3}, "m": null}])")}};
+  EXPECT_EQ(outcome("{{ messages[0] | tojson }}", values), R"({"z": 1, "a": {"y": 2, "b": 3}, "m": null})");
+}
+
+TEST(ChatTemplate, StandardNamesAreDefined) {
+  EXPECT_EQ(outcome("{{ tools is none }}{{ documents is none }}{{ add_generation_prompt }}{{ messages is defined }}"),
+            "TrueTrueFalseTrue");
+}
+
+}  // namespace
+}  // namespace switchyard::text

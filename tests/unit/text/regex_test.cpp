@@ -1,0 +1,64 @@
+// Where Oniguruma (Ruby's syntax, Unicode 16) and PCRE2 differ, the answer is Oniguruma's.
+#include "frontend/text/regex.h"
+
+#include <gtest/gtest.h>
+
+namespace switchyard::text {
+namespace {
+
+// The matches of a pattern, one after the other.
+std::vector<std::string> matches(const std::string& pattern, const std::string& text) {
+  const auto regex = Regex::compile(pattern);
+  EXPECT_TRUE(regex.ok()) << pattern << ": " << (regex.ok() ? "" : regex.error().message);
+  std::vector<std::string> out;
+  if (!regex.ok()) return out;
+  for (size_t at = 0; at <= text.size();) {
+    const auto match = regex->find(text, at);
+    if (!match || match->end == match->begin) break;
+    out.push_back(text.substr(match->begin, match->end - match->begin));
+    at = match->end;
+  }
+  return out;
+}
+
+using Texts = std::vector<std::string>;
+
+TEST(Regex, SpaceIsWhiteSpaceOfUnicode) {
+  EXPECT_EQ(matches(R"(\s+)", "a\u0085\u00A0\u3000b\u200B\u180E\uFEFF\x1C"), (Texts{"\u0085\u00A0\u3000"}));
+  EXPECT_EQ(matches(R"([^\S\n]+)", "a \u00A0\nb"), (Texts{" \u00A0"}));
+}
+
+TEST(Regex, DollarStandsBeforeEveryLineFeed) {
+  EXPECT_EQ(matches(R"(a$)", "a\nab\na"), (Texts{"a", "a"}));
+  EXPECT_EQ(matches(R"(\s+$)", "a  \n \nb  c  "), (Texts{"  \n ", "  "}));
+  EXPECT_EQ(matches(R"(\s+$)", "\nb"), (Texts{}));
+}
+
+TEST(Regex, LettersOfUnicode16AreLetters) {
+  EXPECT_EQ(matches(R"(\p{L}+)", "a\U00010D4A\U0002EBF0."), (Texts{"a\U00010D4A\U0002EBF0"}));
+  EXPECT_EQ(matches(R"([^\p{L}]+)", "\U00010D4A."), (Texts{"."}));
+  EXPECT_EQ(matches(R"(\p{Lu}+)", "\U00010D50\U00010D70"), (Texts{"\U00010D50"}));  // Garay, capital and small
+}
+
+TEST(Regex, CaseFoldsByUnicode) { EXPECT_EQ(matches(R"((?i:'s))", "'s'S'\u017F"), (Texts{"'s", "'S", "'\u017F"})); }
+
+TEST(Regex, PlusAfterAnIntervalRepeats) {
+  // Possessive, it could not give back the last digit.
+  EXPECT_EQ(matches(R"(\d{1,2}+\d)", "12345"), (Texts{"12345"}));
+  EXPECT_EQ(matches(R"((?:ab){2}+c)", "ababababc"), (Texts{"ababababc"}));
+}
+
+TEST(Regex, MultilineLetsTheDotMatchLineFeeds) {
+  EXPECT_EQ(matches(R"((?m:a.b))", "a\nb"), (Texts{"a\nb"}));
+  EXPECT_EQ(matches(R"(a.b)", "a\nb"), (Texts{}));
+}
+
+TEST(Regex, WhatCannotBeTranslatedIsRefused) {
+  for (const char* pattern :
+       {R"([a[b]])", R"([a-z&&[aeiou]])", R"([\P{L}])", R"([\W])", "[", "(", "a\\", R"(\p{Nonsense})", "\xFF"}) {
+    EXPECT_FALSE(Regex::compile(pattern).ok()) << pattern;
+  }
+}
+
+}  // namespace
+}  // namespace switchyard::text
