@@ -246,7 +246,7 @@ std::vector<std::string> split_space(std::string_view text, int64_t limit, bool 
   text = strip(text, near);
   while (!text.empty()) {
     if (limit >= 0 && static_cast<int64_t>(out.size()) == limit) {
-      out.emplace_back(strip(text, Side::kBoth));
+      out.emplace_back(text);  // white space at its far side stays
       break;
     }
     size_t cut = from_right ? 0 : text.size();

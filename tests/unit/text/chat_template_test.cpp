@@ -146,6 +146,11 @@ TEST(ChatTemplate, KeysStayInTheOrderOfTheRequest) {
   EXPECT_EQ(outcome("{{ messages[0] | tojson }}", values), R"({"z": 1, "a": {"y": 2, "b": 3}, "m": null})");
 }
 
+// What CPython 3.11 gives.
+TEST(ChatTemplate, ASplitWithALimitLeavesTheRestAsItIs) {
+  EXPECT_EQ(outcome("{{ '  a  b '.split(none, 1) }}{{ '  a  b '.rsplit(none, 1) }}"), "['a', 'b ']['  a', 'b']");
+}
+
 TEST(ChatTemplate, StandardNamesAreDefined) {
   EXPECT_EQ(outcome("{{ tools is none }}{{ documents is none }}{{ add_generation_prompt }}{{ messages is defined }}"),
             "TrueTrueFalseTrue");
