@@ -14,15 +14,15 @@
 namespace switchyard {
 
 enum class Errc {
-  kInvalid,      // the input is wrong and will stay wrong: 400, or a refused start
-  kNotFound,     // 404
-  kUnauthorized, // 401, or a refused peer
-  kTooLarge,     // 413, a frame or body over its limit
-  kOverloaded,   // 429: come again later
-  kUnavailable,  // 503: the service cannot now
-  kTimeout,      // a deadline passed
-  kPeerLost,     // the other end is gone
-  kIo,           // the operating system refused: its words are in the message
+  kInvalid,       // the input is wrong and will stay wrong: 400, or a refused start
+  kNotFound,      // 404
+  kUnauthorized,  // 401, or a refused peer
+  kTooLarge,      // 413, a frame or body over its limit
+  kOverloaded,    // 429: come again later
+  kUnavailable,   // 503: the service cannot now
+  kTimeout,       // a deadline passed
+  kPeerLost,      // the other end is gone
+  kIo,            // the operating system refused: its words are in the message
 };
 
 const char* to_string(Errc code);
@@ -83,10 +83,10 @@ using Status = Result<void>;
   (static_cast<bool>(condition) ? void() : ::switchyard::check_failed(#condition, __FILE__, __LINE__))
 
 // Hands an error to the caller: SWITCHYARD_TRY(status_expression).
-#define SWITCHYARD_TRY(expression)                                                       \
-  do {                                                                                   \
-    if (auto switchyard_status = (expression); !switchyard_status.ok()) [[unlikely]]     \
-      return switchyard_status.error();                                                  \
+#define SWITCHYARD_TRY(expression)                                                   \
+  do {                                                                               \
+    if (auto switchyard_status = (expression); !switchyard_status.ok()) [[unlikely]] \
+      return switchyard_status.error();                                              \
   } while (false)
 
 // Binds a value or hands the error to the caller: SWITCHYARD_ASSIGN(auto x, result_expression).

@@ -94,4 +94,11 @@ std::string error_body(const ApiError& error) {
   return json.take();
 }
 
+void respond_error(Responder& responder, const ApiError& error) {
+  HttpResponse response{.status = error.status, .body = error_body(error)};
+  if (error.status == 429 || error.status == 503) response.headers.emplace_back("Retry-After", "1");
+  if (error.status == 401) response.headers.emplace_back("WWW-Authenticate", "Bearer");
+  responder.respond(std::move(response));
+}
+
 }  // namespace switchyard::http

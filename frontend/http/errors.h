@@ -6,6 +6,7 @@
 #include <string>
 
 #include "common/base/result.h"
+#include "frontend/http/http.h"
 
 namespace switchyard::http {
 
@@ -33,5 +34,7 @@ ApiError error_of_status(int status, std::string message);
 ApiError error_of(const Error& error, std::string param = {});
 
 std::string error_body(const ApiError& error);
+// Answers with it; with Retry-After where coming again helps.
+void respond_error(Responder& responder, const ApiError& error);
 
 }  // namespace switchyard::http

@@ -1,0 +1,21 @@
+// What the two formats of answer_format.h share.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "frontend/http/answer_format.h"
+#include "frontend/http/json_writer.h"
+
+namespace switchyard::http {
+
+// {"id":..,"object":..,"created":..,"model":.. of an object that the caller goes on with.
+void begin_answer(JsonWriter& json, const AnswerHead& head, std::string_view object, const std::string& model);
+void write_usage(JsonWriter& json, const Usage& usage);  // the value
+// "usage": null, which OpenAI puts into every chunk of a stream that ends with its usage.
+void end_chunk(JsonWriter& json, const AnswerHead& head);
+void write_ids(JsonWriter& json, std::string_view name, std::span<const int32_t> ids);
+void write_finish(JsonWriter& json, const Choice& choice);  // finish_reason and stop_reason
+void write_no_finish(JsonWriter& json);
+
+}  // namespace switchyard::http

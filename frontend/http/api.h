@@ -1,0 +1,34 @@
+// The API's endpoints: who may call them, what they answer. The RequestHandler of a frontend's HttpServer.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "frontend/http/http.h"
+#include "frontend/http/metrics.h"
+#include "frontend/http/rank_pool.h"
+#include "frontend/http/served_model.h"
+
+namespace switchyard::http {
+
+struct ApiOptions {
+  std::vector<std::string> api_keys;  // empty = none asked for
+  uint32_t concurrent_requests_max = 4096;
+};
+
+class Api : public RequestHandler {
+ public:
+  static std::unique_ptr<Api> make(ApiOptions options, std::shared_ptr<const ServedModel> model);
+
+  // Once, before any request arrives or right after: until then there is no rank.
+  virtual void set_pool(RankPool* pool) = 0;
+  // From now on generation is refused with 503, as is /ready.
+  virtual void begin_drain() = 0;
+  // Generation requests in the works.
+  virtual uint32_t requests_running() const = 0;
+};
+
+}  // namespace switchyard::http

@@ -1,0 +1,60 @@
+// The worker ranks as a frontend sees them: learns from the coordinator where they are, keeps one connection to each
+// live one, sends every sequence to the least loaded, hands the outputs to whoever asked.
+//
+// Load of a rank = own sequences on it + what it last reported (running + waiting); ties go round. The coordinator may
+// be away: the last routing table stays in force.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "common/base/result.h"
+#include "common/config/cluster_config.h"
+#include "common/wire/switchyard.pb.h"
+
+namespace switchyard::http {
+
+struct Ticket {
+  uint64_t id = 0;
+  uint32_t rank = 0;
+  uint64_t epoch = 0;
+};
+
+class RankPool {
+ public:
+  // Sums over live ranks; kv_usage is the fullest rank's share.
+  struct Load {
+    uint32_t live_ranks = 0;
+    uint32_t running = 0;
+    uint32_t waiting = 0;
+    double kv_usage = 0;
+  };
+  struct Report {
+    uint32_t requests_running = 0;
+    uint32_t connections = 0;
+  };
+  // On the net thread; must not block. The last one has a finish; when the rank is lost that is FINISH_ERROR with
+  // status 503.
+  using OnOutput = std::function<void(wire::Output&)>;
+
+  // Connects in the background. http_port: as the coordinator shall show it. report: called every heartbeat on the net
+  // thread.
+  static Result<std::unique_ptr<RankPool>> start(const config::ClusterConfig& config, uint32_t frontend_index,
+                                                 uint16_t http_port, std::function<Report()> report);
+  virtual ~RankPool() = default;  // stops
+
+  // Sends a sequence to a rank. request.request_id is set here. kUnavailable: no live rank. Any thread; never blocks.
+  virtual Result<Ticket> generate(wire::Generate& request, OnOutput on_output) = 0;
+  // The rank frees the sequence; its callback is not called any more (but may be running just now). Any thread.
+  virtual void cancel(const Ticket& ticket) = 0;
+
+  virtual Load load() const = 0;
+  // "" when requests can be served.
+  virtual std::string why_not_ready() const = 0;
+  // No callbacks run after it. Not from the net thread.
+  virtual void stop() = 0;
+};
+
+}  // namespace switchyard::http

@@ -1,0 +1,122 @@
+#include "frontend/http/served_model.h"
+
+#include <fmt/format.h>
+
+#include <boost/json/parse.hpp>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "common/base/log.h"
+#include "common/checkpoint/checkpoint.h"
+#include "frontend/text/chat_template.h"
+
+namespace switchyard::http {
+namespace {
+
+namespace json = boost::json;
+
+Result<std::string> read_text(const std::string& file) {
+  std::ifstream in(file, std::ios::binary);
+  if (!in) return Error{Errc::kIo, "cannot read " + file};
+  return std::string(std::istreambuf_iterator<char>(in), {});
+}
+
+// The values that requests leave open, as vLLM's --generation-config auto takes them. An absent file changes nothing.
+Status read_generation_config(const std::string& file, ModelFacts& facts) {
+  if (!std::filesystem::exists(file)) return {};
+  SWITCHYARD_ASSIGN(const std::string text, read_text(file));
+  boost::system::error_code error;
+  const json::value root = json::parse(text, error);
+  if (error || !root.is_object()) return Error{Errc::kInvalid, file + ": not a JSON object"};
+  Status status;
+  const auto read = [&](const char* key, double least, double most, double& to) {
+    const json::value* value = root.get_object().if_contains(key);
+    if (value == nullptr || value->is_null() || !status.ok()) return;
+    if (!value->is_number() || !(value->to_number<double>() >= least && value->to_number<double>() <= most)) {
+      status = Error{Errc::kInvalid, fmt::format("{}: {}: not a number from {} to {}", file, key, least, most)};
+      return;
+    }
+    to = value->to_number<double>();
+  };
+  double top_k = facts.top_k;
+  read("temperature", 0, 100, facts.temperature);
+  read("top_p", 0, 1, facts.top_p);
+  read("top_k", -1, 1e9, top_k);
+  read("min_p", 0, 1, facts.min_p);
+  read("repetition_penalty", 1e-6, 1e6, facts.repetition_penalty);
+  facts.top_k = static_cast<int32_t>(top_k);
+  return status;
+}
+
+class LoadedModel final : public ServedModel {
+ public:
+  Status load(const config::ModelConfig& config) {
+    SWITCHYARD_ASSIGN(const checkpoint::ModelSpec spec, checkpoint::Checkpoint::read_spec(config.path));
+    facts_.name = config.served_model_name;
+    if (facts_.name.empty()) {
+      const auto path = std::filesystem::path(config.path).lexically_normal();
+      facts_.name = (path.has_filename() ? path : path.parent_path()).filename().string();
+    }
+    facts_.vocab_size = static_cast<int32_t>(spec.vocab_size);
+    facts_.max_model_len =
+        config.max_model_len == 0 ? spec.max_position : std::min(config.max_model_len, spec.max_position);
+    facts_.eos_token_ids = spec.eos_token_ids;
+    SWITCHYARD_TRY(read_generation_config(config.path + "/generation_config.json", facts_));
+    SWITCHYARD_ASSIGN(tokenizer_, text::Tokenizer::load(config.path));
+
+    std::string source;
+    if (!config.chat_template.empty()) {
+      SWITCHYARD_ASSIGN(source, read_text(config.chat_template));
+    } else if (const std::string* own = tokenizer_->config().chat_template()) {
+      source = *own;
+    }
+    if (source.empty()) {
+      log_warn("the model has no chat template; /v1/chat/completions will refuse", {{"model", facts_.name}});
+      return {};
+    }
+    SWITCHYARD_ASSIGN(template_, text::ChatTemplate::parse(source));
+    return {};
+  }
+
+  const ModelFacts& facts() const override { return facts_; }
+  std::shared_ptr<const text::Tokenizer> tokenizer() const override { return tokenizer_; }
+  int64_t created() const override { return created_; }
+
+  Result<std::vector<int32_t>> chat_tokens(const ChatRequest& chat, bool add_special_tokens) const override {
+    if (!template_)
+      return Error{Errc::kInvalid,
+                   "This model has no chat template (model.chat_template sets one); use /v1/completions."};
+    json::object kwargs = chat.chat_template_kwargs;
+    const text::TokenizerConfig& config = tokenizer_->config();
+    const auto set = [&](const char* name, const std::string& token) {
+      if (!token.empty() && !kwargs.contains(name)) kwargs[name] = token;
+    };
+    set("bos_token", config.bos_token);
+    set("eos_token", config.eos_token);
+    set("unk_token", config.unk_token);
+    set("pad_token", config.pad_token);
+    SWITCHYARD_ASSIGN(const std::string prompt, template_->render(chat.messages, chat.tools, kwargs));
+    return tokenizer_->encode(prompt, add_special_tokens);
+  }
+
+ private:
+  ModelFacts facts_;
+  std::shared_ptr<const text::Tokenizer> tokenizer_;
+  std::shared_ptr<const text::ChatTemplate> template_;
+  const int64_t created_ =
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+};
+
+}  // namespace
+
+std::string ServedModel::token_string(int32_t id) const { return tokenizer()->decode(std::span(&id, 1), false); }
+
+Result<std::shared_ptr<const ServedModel>> ServedModel::load(const config::ModelConfig& config) {
+  auto model = std::make_shared<LoadedModel>();
+  SWITCHYARD_TRY(model->load(config));
+  return std::shared_ptr<const ServedModel>(std::move(model));
+}
+
+}  // namespace switchyard::http

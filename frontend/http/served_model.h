@@ -1,0 +1,37 @@
+// The model as the API knows it: names, limits, defaults, tokenizer and chat template. Loaded once; constant, any
+// thread.
+#pragma once
+
+#include <boost/json/value.hpp>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/base/result.h"
+#include "common/config/cluster_config.h"
+#include "frontend/http/request_parsing.h"
+#include "frontend/text/tokenizer.h"
+
+namespace switchyard::http {
+
+class ServedModel {
+ public:
+  // Reads config.json, generation_config.json, tokenizer and template; blocks. Errors name the file. A model without a
+  // chat template is served, and its chat endpoint refuses.
+  static Result<std::shared_ptr<const ServedModel>> load(const config::ModelConfig& config);
+  virtual ~ServedModel() = default;
+
+  virtual const ModelFacts& facts() const = 0;
+  virtual std::shared_ptr<const text::Tokenizer> tokenizer() const = 0;
+  // The ids of a chat, or why the template refuses it (kInvalid).
+  virtual Result<std::vector<int32_t>> chat_tokens(const ChatRequest& chat, bool add_special_tokens) const = 0;
+  // Seconds since 1970 when it was loaded: "created" of /v1/models.
+  virtual int64_t created() const = 0;
+
+  // One token as text, special or not; broken UTF-8 as U+FFFD.
+  std::string token_string(int32_t id) const;
+};
+
+}  // namespace switchyard::http

@@ -1,0 +1,20 @@
+// Server-sent events as OpenAI streams them: "data: JSON\n\n", at the end "data: [DONE]\n\n".
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace switchyard::http {
+
+inline constexpr const char* kEventStream = "text/event-stream; charset=utf-8";
+inline constexpr std::string_view kDone = "[DONE]";
+
+// data has no line breaks: JSON as JsonWriter makes it.
+inline std::string sse_event(std::string_view data) {
+  std::string event;
+  event.reserve(data.size() + 8);
+  event.append("data: ").append(data).append("\n\n");
+  return event;
+}
+
+}  // namespace switchyard::http
