@@ -112,7 +112,7 @@ struct Matrix {
 };
 
 inline bool same_bits(const float* a, const float* b, size_t count) {
-  return std::memcmp(a, b, count * sizeof(float)) == 0;
+  return count == 0 || std::memcmp(a, b, count * sizeof(float)) == 0;
 }
 
 }  // namespace switchyard::kernels
