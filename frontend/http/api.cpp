@@ -46,6 +46,25 @@ std::string request_id_of(const HttpRequest& request) {
   return fit ? id : random_id();
 }
 
+// %XX as the byte it means: a model's name may have a slash, which clients escape.
+std::string unescape(std::string_view text) {
+  const auto digit = [](char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    const char lower = static_cast<char>(c | 0x20);
+    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+  };
+  std::string result;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '%' && i + 2 < text.size() && digit(text[i + 1]) >= 0 && digit(text[i + 2]) >= 0) {
+      result += static_cast<char>(digit(text[i + 1]) * 16 + digit(text[i + 2]));
+      i += 2;
+    } else {
+      result += text[i];
+    }
+  }
+  return result;
+}
+
 int64_t unix_seconds() {
   return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
@@ -178,7 +197,8 @@ class ApiImpl final : public Api {
 
   void one_model(Call& call) {
     if (!authorized(call.request)) return respond_error(*call.responder, unauthorized());
-    const std::string name = call.request.path.substr(std::string_view("/v1/models/").size());
+    const std::string name =
+        unescape(std::string_view(call.request.path).substr(std::string_view("/v1/models/").size()));
     if (name != model_->facts().name) return respond_error(*call.responder, unknown_model(name));
     JsonWriter json;
     write_model(json);

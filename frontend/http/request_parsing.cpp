@@ -323,7 +323,10 @@ std::optional<ApiError> parse_chat(const json::object& body, const ModelFacts& m
   read_stream(fields, request);
   read_sampling(fields, model, request);
   for (const char* name : {"max_tokens", "max_completion_tokens"}) {  // the second one is the newer name, and wins
-    if (const auto value = fields.integer(name, 1, kTokensMax)) request.max_tokens = static_cast<uint32_t>(*value);
+    if (const auto value = fields.integer(name, 1, kTokensMax)) {
+      request.max_tokens = static_cast<uint32_t>(*value);
+      request.max_tokens_field = name;
+    }
   }
   check_min_tokens(fields, request);
 
@@ -362,11 +365,11 @@ std::optional<ApiError> resolve_max_tokens(const GenerationRequest& request, con
   }
   const size_t room = model.max_model_len - prompt_token_count;
   if (request.max_tokens && *request.max_tokens > room) {
-    return too_long(fmt::format("'max_tokens' is too large: {}. This model's maximum context length is {} tokens and "
+    return too_long(fmt::format("'{}' is too large: {}. This model's maximum context length is {} tokens and "
                                 "your request has {} input tokens ({} > {} - {}).",
-                                *request.max_tokens, model.max_model_len, prompt_token_count, *request.max_tokens,
-                                model.max_model_len, prompt_token_count),
-                    "max_tokens");
+                                request.max_tokens_field, *request.max_tokens, model.max_model_len, prompt_token_count,
+                                *request.max_tokens, model.max_model_len, prompt_token_count),
+                    request.max_tokens_field);
   }
   max_tokens = request.max_tokens.value_or(std::min(request.max_tokens_if_absent, static_cast<uint32_t>(room)));
   if (request.min_tokens > max_tokens)

@@ -35,7 +35,8 @@ struct GenerationRequest {
   bool include_usage = false;
   uint32_t n = 1;
   std::optional<uint32_t> max_tokens;
-  uint32_t max_tokens_if_absent = UINT32_MAX;  // or as many as the context holds, if that is less
+  const char* max_tokens_field = "max_tokens";  // the name that the request has it under
+  uint32_t max_tokens_if_absent = UINT32_MAX;   // or as many as the context holds, if that is less
   uint32_t min_tokens = 0;
   wire::Sampling sampling;  // complete but for the seed of each choice; logprobs and top_logprobs as the request asks
   uint64_t seed = 0;        // of choice 0; choice i has seed + i
