@@ -1,0 +1,87 @@
+"""What the tests of the HTTP API share: the cluster helper of the folder above, golden references, metrics, plain requests."""
+
+import array
+import http.client
+import importlib.util
+import json
+import math
+import os
+import pathlib
+import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from cluster import GOLDEN, ROOT, Cluster, wait_for  # noqa: E402,F401
+
+
+def use_venv():
+    """Starts this program again with the Python that has the packages of tests/requirements.txt, unless it is that one."""
+    if importlib.util.find_spec("openai") is not None:
+        return
+    python = pathlib.Path(os.environ.get("SWITCHYARD_VENV", ROOT / "build" / "venv")) / "bin" / "python"
+    if not python.exists() or os.environ.get("SWITCHYARD_IN_VENV"):
+        sys.exit(f"{python} has no package openai; `make test-venv` puts it there")
+    os.environ["SWITCHYARD_IN_VENV"] = "1"
+    os.execv(python, [str(python), "-B", *sys.argv])
+
+
+class Golden:
+    """reference.json and reference.safetensors.zst of a checkpoint (tests/data/golden/README.md)."""
+
+    def __init__(self, model):
+        self.manifest = json.loads((GOLDEN / model / "reference.json").read_text())
+        packed = GOLDEN / model / "reference.safetensors.zst"
+        self.data = subprocess.run(["zstd", "-dc", packed], check=True, capture_output=True).stdout
+        self.head_bytes = int.from_bytes(self.data[:8], "little")
+        self.head = json.loads(self.data[8:8 + self.head_bytes])
+
+    def tensor(self, name):
+        """All elements, flat."""
+        begin, end = self.head[name]["data_offsets"]
+        kind = {"I64": "q", "F32": "f"}[self.head[name]["dtype"]]
+        return array.array(kind, self.data[8 + self.head_bytes + begin:8 + self.head_bytes + end]).tolist()
+
+    def greedy(self):
+        """[(prompt, continuation)] of token ids."""
+        return [(self.tensor(f"greedy.{i}.prompt"), self.tensor(f"greedy.{i}.tokens")) for i in self.manifest["greedy"]]
+
+    def logprobs(self, case):
+        """Per position of a case whose logits are all there: the log-probability of each token that may come next."""
+        _, vocabulary = self.head[f"{case}.logits"]["shape"]
+        flat = self.tensor(f"{case}.logits")
+        rows = [flat[i:i + vocabulary] for i in range(0, len(flat), vocabulary)]
+        norms = [max(row) + math.log(sum(math.exp(x - max(row)) for x in row)) for row in rows]
+        return [[x - norm for x in row] for row, norm in zip(rows, norms)]
+
+
+def metrics(cluster):
+    """{"name{labels}": value} of the frontend's /metrics."""
+    status, body = cluster.get("/metrics")
+    assert status == 200, (status, body)
+    lines = [line.rsplit(" ", 1) for line in body.splitlines() if line and not line.startswith("#")]
+    return {name: float(value) for name, value in lines}
+
+
+def gauge(cluster, name):
+    """The one series of switchyard_<name>."""
+    (value,) = [v for k, v in metrics(cluster).items() if k.split("{")[0] == f"switchyard_{name}"]
+    return value
+
+
+def idle(cluster):
+    """Nothing runs or waits, and no KV block is held."""
+    return not any(gauge(cluster, g) for g in ("num_requests_running", "num_requests_waiting", "kv_cache_usage_perc"))
+
+
+def request(cluster, method, path, body=None, headers=None, timeout=60):
+    """(status, headers, what the answer holds as JSON, None if it is empty). body: bytes as they are, else as JSON."""
+    connection = http.client.HTTPConnection("127.0.0.1", cluster.port, timeout=timeout)
+    try:
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        connection.request(method, path, data, {"Content-Type": "application/json", **(headers or {})})
+        answer = connection.getresponse()
+        text = answer.read().decode()
+        return answer.status, answer.headers, json.loads(text) if text else None
+    finally:
+        connection.close()
