@@ -32,8 +32,10 @@ test: deps build-all test-venv
 test-venv:
 	@tests/venv.sh build/venv
 
+# Kernels, the engine, the whole cluster on checkpoints of real shapes; rows in build/bench/results.csv. BENCH="--only engine" for a part.
 bench: deps build-all
-	@set -e; for bench in build/bin/*_bench tests/bench/*.sh; do [ -x "$$bench" ] || continue; echo "== $$bench"; "$$bench"; done
+	@tests/venv.sh build/bench/venv tests/bench/requirements.txt
+	build/bench/venv/bin/python tests/bench/run.py $(BENCH)
 
 # Unit tests under AddressSanitizer and UndefinedBehaviorSanitizer, and those of threads and sockets under ThreadSanitizer.
 tsan_folders = $(patsubst tests/unit/%/CMakeLists.txt,%,$(wildcard $(addsuffix /CMakeLists.txt,$(addprefix tests/unit/,net kernels scheduler exchange))))

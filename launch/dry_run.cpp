@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "common/base/machine.h"
 #include "common/checkpoint/checkpoint.h"
 #include "common/checkpoint/memory_plan.h"
 #include "coordinator/placement.h"
@@ -101,7 +102,11 @@ Result<std::string> dry_run_report(const config::ClusterConfig& config, const st
   options.max_num_seqs = w.max_num_seqs;
   options.max_step_rows = w.max_num_batched_tokens + w.max_num_seqs;
   const MemoryPlan plan = checkpoint::plan_memory(spec, options);
-  const uint64_t kv_bytes = w.kv_cache_memory_mib << 20;
+  const uint64_t ranks_here = w.hosts.empty() ? w.data_parallel_size : (w.data_parallel_size - 1) / w.hosts.size() + 1;
+  const uint64_t kv_bytes =
+      w.kv_cache_memory_mib != 0
+          ? w.kv_cache_memory_mib << 20
+          : checkpoint::auto_kv_bytes(plan.kv_sequence_bytes, w.max_num_seqs, machine_memory_bytes() / ranks_here);
   const uint64_t room = static_cast<uint64_t>(static_cast<double>(gpu_bytes(w.gpu_model)) * w.gpu_memory_utilization);
 
   std::vector<uint64_t> experts(w.data_parallel_size);
@@ -132,7 +137,7 @@ Result<std::string> dry_run_report(const config::ClusterConfig& config, const st
                        plural(kv_bytes / plan.kv_sequence_bytes, "sequence"), longest);
     if (kv_bytes < plan.kv_sequence_bytes && too_small.empty()) {
       too_small = fmt::format("worker.kv_cache_memory_mib: one sequence of {} positions needs {} MiB, and it is {}",
-                              longest, mib(plan.kv_sequence_bytes), w.kv_cache_memory_mib);
+                              longest, mib(plan.kv_sequence_bytes), kv_bytes >> 20);
     }
   }
   if (!too_small.empty()) return Error{Errc::kInvalid, out + too_small};

@@ -115,6 +115,14 @@ MemoryPlan plan_memory(const ModelSpec& s, const MemoryPlanOptions& options) {
   return plan;
 }
 
+uint64_t auto_kv_bytes(uint64_t sequence_bytes, uint32_t max_num_seqs, uint64_t memory_share) {
+  constexpr uint64_t kSequences = 8;
+  constexpr uint64_t kMinimum = uint64_t{512} << 20;
+  const uint64_t wanted = sequence_bytes * std::min<uint64_t>(kSequences, max_num_seqs);
+  const uint64_t bytes = std::clamp(wanted, kMinimum, std::max(memory_share / 4, kMinimum));
+  return std::max(bytes, std::min(sequence_bytes, memory_share / 2));
+}
+
 uint64_t parameter_count(const ModelSpec& s) {
   uint64_t count = uint64_t{s.vocab_size} * s.hidden * (s.tied_embeddings ? 1 : 2) + s.hidden;
   for (const LayerSpec& layer : s.layers) count += layer_elements(s, layer).all();

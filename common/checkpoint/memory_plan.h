@@ -42,6 +42,12 @@ struct MemoryPlan {
 
 MemoryPlan plan_memory(const ModelSpec& spec, const MemoryPlanOptions& options);
 
+// KV memory of a rank when none is configured: room for 8 sequences of full length (max_num_seqs if that is less), from
+// 512 MiB up to a quarter of memory_share, and half of it when one sequence needs that. Pages are touched only as
+// sequences use them. sequence_bytes: KV of one sequence of max_model_len positions; memory_share: the machine's memory
+// over its ranks, bytes.
+uint64_t auto_kv_bytes(uint64_t sequence_bytes, uint32_t max_num_seqs, uint64_t memory_share);
+
 // Parameters of the model, and of those that one token touches (its top-k experts; the embedding as one row).
 uint64_t parameter_count(const ModelSpec& spec);
 uint64_t active_parameter_count(const ModelSpec& spec);

@@ -1,7 +1,7 @@
 // The whole cluster in one struct: what CLUSTER.yaml says, with defaults filled in and everything checked.
 //
-// Every key is declared once, in schema.cpp (name, default, unit, check, help); this struct is where it lands. Every process of the cluster reads
-// the same file. See docs of each key with `switchyard up --help-config`.
+// Every key is declared once, in schema.cpp (name, default, unit, check, help); this struct is where it lands. Every
+// process of the cluster reads the same file. See docs of each key with `switchyard up --help-config`.
 #pragma once
 
 #include <cstdint>
@@ -14,20 +14,20 @@
 namespace switchyard::config {
 
 struct ModelConfig {
-  std::string path;                 // Hugging Face directory
-  std::string served_model_name;    // "" = the directory's own name
-  std::string dtype = "auto";       // auto | float32 | bfloat16
+  std::string path;               // Hugging Face directory
+  std::string served_model_name;  // "" = the directory's own name
+  std::string dtype = "auto";     // auto | float32 | bfloat16
   std::string quantization = "none";
-  uint32_t max_model_len = 0;       // tokens; 0 = the model's own max_position_embeddings
-  std::string chat_template;        // file; "" = the model's own
+  uint32_t max_model_len = 0;  // tokens; 0 = the model's own max_position_embeddings
+  std::string chat_template;   // file; "" = the model's own
 };
 
 struct CoordinatorConfig {
   std::string host = "127.0.0.1";
-  uint16_t port = 0;                // internal wire; 0 = chosen by the launcher
+  uint16_t port = 0;  // internal wire; 0 = chosen by the launcher
   std::string admin_host = "127.0.0.1";
-  uint16_t admin_port = 8001;       // HTTP: /cluster /placement /metrics /health
-  std::string admin_api_key;        // "" = none asked for
+  uint16_t admin_port = 8001;  // HTTP: /cluster /placement /metrics /health
+  std::string admin_api_key;   // "" = none asked for
 };
 
 struct WorkerConfig {
@@ -38,17 +38,17 @@ struct WorkerConfig {
   std::string backend = "auto";     // op table by name
   bool pin_threads = false;
   std::string listen_host = "127.0.0.1";
-  uint32_t block_size = 16;                 // positions a KV block
-  uint32_t max_num_seqs = 64;               // running sequences a rank
-  uint32_t max_num_batched_tokens = 512;    // of one step, over the whole group
-  uint32_t max_waiting = 4096;              // queued requests a rank; more are refused with 429
-  uint64_t kv_cache_memory_mib = 512;       // a rank
-  uint32_t step_deadline_ms = 30000;        // a rank that keeps an exchange waiting longer is named and the group ends
-  std::vector<std::string> hosts;           // "host" or "host:slots"; empty = this machine
-  std::string placement = "balanced";       // balanced | random:SEED (tests)
+  uint32_t block_size = 16;               // positions a KV block
+  uint32_t max_num_seqs = 64;             // running sequences a rank
+  uint32_t max_num_batched_tokens = 512;  // of one step, over the whole group
+  uint32_t max_waiting = 4096;            // queued requests a rank; more are refused with 429
+  uint64_t kv_cache_memory_mib = 0;       // a rank; 0 = checkpoint::auto_kv_bytes
+  uint32_t step_deadline_ms = 30000;      // a rank that keeps an exchange waiting longer is named and the group ends
+  std::vector<std::string> hosts;         // "host" or "host:slots"; empty = this machine
+  std::string placement = "balanced";     // balanced | random:SEED (tests)
   std::vector<std::string> mpirun_args;
   // Planning for GPU profiles (dry run): device kind and memory.
-  std::string gpu_model;                    // "H100-80GB"; "" = CPU ranks
+  std::string gpu_model;  // "H100-80GB"; "" = CPU ranks
   uint32_t gpus_per_node = 0;
   double gpu_memory_utilization = 0.9;
 };
@@ -57,8 +57,8 @@ struct FrontendConfig {
   std::string host = "127.0.0.1";
   uint16_t port = 8000;
   uint32_t count = 1;
-  std::vector<std::string> hosts;           // empty = this machine
-  std::vector<std::string> api_keys;        // empty = none asked for
+  std::vector<std::string> hosts;     // empty = this machine
+  std::vector<std::string> api_keys;  // empty = none asked for
   uint32_t threads = 1;
   uint32_t max_connections = 10000;
   uint32_t max_body_mib = 10;
@@ -73,8 +73,8 @@ struct LogConfig {
 
 struct ClusterConfig {
   std::string name = "switchyard";
-  std::string secret_file;           // shared secret of the internal ports; the launcher makes one when empty
-  std::string launcher = "mpirun";   // mpirun | srun
+  std::string secret_file;          // shared secret of the internal ports; the launcher makes one when empty
+  std::string launcher = "mpirun";  // mpirun | srun
   uint32_t heartbeat_ms = 500;
   uint32_t drain_deadline_ms = 30000;
   ModelConfig model;

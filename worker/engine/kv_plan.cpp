@@ -1,22 +1,16 @@
 #include "worker/engine/kv_plan.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
+
+#include "common/base/machine.h"
+#include "common/checkpoint/memory_plan.h"
 
 namespace switchyard::worker {
 namespace {
 
 constexpr uint64_t kMiB = uint64_t{1} << 20;
-// When nothing is asked for: room for this many sequences of full length, from 512 MiB up to a quarter of the memory
-// (its pages are only touched as sequences use them).
-constexpr uint64_t kAutoSequences = 8;
-constexpr uint64_t kAutoMinimum = 512 * kMiB;
-
-uint64_t physical_memory() {
-  return static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGE_SIZE));
-}
 
 uint64_t blocks_for(uint64_t positions, uint32_t block_tokens) { return (positions + block_tokens - 1) / block_tokens; }
 
@@ -38,12 +32,10 @@ Result<std::vector<KvGroup>> plan_kv(const KvGrouping& grouping, const kernels::
     sequence_bytes += a_sequence[g] * bytes[g];
   }
 
-  const uint64_t most = physical_memory() / std::max(1U, budget.ranks_on_node);
   uint64_t memory = budget.memory_mib * kMiB;
   if (memory == 0) {
-    memory = std::clamp(sequence_bytes * std::min<uint64_t>(kAutoSequences, budget.max_num_seqs), kAutoMinimum,
-                        std::max(most / 4, kAutoMinimum));
-    memory = std::max(memory, std::min(sequence_bytes, most / 2));
+    memory = checkpoint::auto_kv_bytes(sequence_bytes, budget.max_num_seqs,
+                                       machine_memory_bytes() / std::max(1U, budget.ranks_on_node));
   }
   if (sequence_bytes > memory) {
     return Error{

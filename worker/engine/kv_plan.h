@@ -12,7 +12,7 @@
 namespace switchyard::worker {
 
 struct KvBudget {
-  uint64_t memory_mib = 0;     // 0 = chosen from the machine's memory and the model's length
+  uint64_t memory_mib = 0;     // 0 = checkpoint::auto_kv_bytes
   uint32_t max_model_len = 0;  // positions
   uint32_t max_num_seqs = 0;
   uint32_t max_chunk = 0;  // positions computed at once, at most

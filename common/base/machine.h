@@ -1,0 +1,12 @@
+// What this process may use of the machine.
+#pragma once
+
+#include <cstdint>
+
+namespace switchyard {
+
+// Bytes of memory: the machine's, or the limit of this process's control group (v2 or v1) where that is lower.
+// Thread: any.
+uint64_t machine_memory_bytes();
+
+}  // namespace switchyard

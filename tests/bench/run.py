@@ -1,0 +1,192 @@
+#!/usr/bin/env python3
+"""What `make bench` runs: kernels, then the engine and the whole cluster on checkpoints of real shapes with random weights.
+
+    run.py [--only kernels,engine,cluster] [--models small-qwen3moe,medium-qwen3moe] [--checkpoints DIR] [--rounds N] [--csv FILE]
+
+Checkpoints are made in DIR (build/bench; 5.5 GB for both) when they are not there. Prints a table, and writes one CSV row a figure,
+each with commit, date and machine, to build/bench/results.csv. Absolute figures of a shared machine are noise: compare rows of one
+run, and look at the memory bandwidth printed beside them.
+"""
+import argparse
+import csv
+import datetime
+import json
+import os
+import pathlib
+import platform
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "cluster"))
+from cluster import BIN, free_port  # noqa: E402
+
+MIB = 1 << 20
+# ranks x threads of one machine's cores
+SPLITS = [(1, 2), (2, 1)]
+
+
+def machine():
+    name = platform.processor() or platform.machine()
+    for line in open("/proc/cpuinfo"):
+        if line.startswith("model name"):
+            name = line.split(":")[1].strip()
+            break
+    return f"{name}, {len(os.sched_getaffinity(0))} CPUs"
+
+
+def commit():
+    try:
+        head = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
+        dirty = subprocess.run(["git", "-C", ROOT, "status", "--porcelain"], capture_output=True, text=True, check=True)
+        return head.stdout.strip() + ("+" if dirty.stdout.strip() else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+class Results:
+    def __init__(self, path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self.stamp = [commit(), datetime.date.today().isoformat(), machine()]
+        self.file = open(path, "w", newline="")
+        self.writer = csv.writer(self.file)
+        self.writer.writerow(["commit", "date", "machine", "model", "ranks", "threads", "what", "value", "unit"])
+
+    def add(self, model, ranks, threads, what, value, unit):
+        self.writer.writerow([*self.stamp, model, ranks, threads, what, value, unit])
+        self.file.flush()
+        split = f"{ranks} x {threads}" if ranks else ""
+        print(f"{model:18} {split:6} {what:32} {value:>10} {unit}", flush=True)
+
+
+def kernels(results):
+    """Memory bandwidth beside which the other figures are to be read, and every kernel."""
+    out = subprocess.run([BIN / "kernels_bench", "--benchmark_format=json"], capture_output=True, text=True, check=True).stdout
+    for row in json.loads(out)["benchmarks"]:
+        name = row["name"].split("/min_time")[0]
+        rates = {unit: row[unit] for unit in ("GB/s", "GFLOP/s") if row.get(unit)}
+        for unit, rate in (rates or {row["time_unit"]: row["real_time"]}).items():
+            results.add("", "", "", name, f"{rate:.2f}", unit)
+
+
+def bandwidth(results):
+    out = subprocess.run([BIN / "kernels_bench", "--benchmark_filter=machine/read", "--benchmark_format=json"],
+                         capture_output=True, text=True, check=True).stdout
+    for row in json.loads(out)["benchmarks"]:
+        results.add("", "", "", "memory read", f"{row['GB/s']:.1f}", "GB/s")
+
+
+def as_job(ranks, command):
+    """Under mpirun as the launcher starts it: bound to nothing, root allowed (containers)."""
+    if ranks == 1:
+        return command
+    job = ["mpirun", "-n", str(ranks), "--bind-to", "none", "--oversubscribe"]
+    if os.geteuid() == 0:
+        job.append("--allow-run-as-root")
+    return job + command
+
+
+def engine(results, model, directory, rounds):
+    for ranks, threads in SPLITS:
+        command = [str(BIN / "engine_bench"), "--model", str(directory), "--threads", str(threads), "--rounds", str(rounds)]
+        out = subprocess.run(as_job(ranks, command), capture_output=True, text=True)
+        if out.returncode != 0:
+            sys.exit(f"engine_bench failed:\n{out.stderr}")
+        rows = csv.DictReader(line for line in out.stdout.splitlines() if not line.startswith("#"))
+        memory = 0
+        for row in rows:
+            what = "prefill 512" if row["what"] == "prefill" else f"decode of {row['sequences']}"
+            results.add(model, ranks, threads, what, row["tokens_per_second"], "tokens/s")
+            memory = max(memory, int(row["resident_mib"]))
+            weights = int(row["weights_mib"])
+        results.add(model, ranks, threads, "resident, largest rank", memory, "MiB")
+        results.add(model, ranks, threads, "weights of that rank", weights, "MiB")
+
+
+def evict(directory):
+    """Puts the checkpoint out of the page cache; needs no root."""
+    for path in pathlib.Path(directory).iterdir():
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        finally:
+            os.close(descriptor)
+
+
+def get(port, path):
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
+        return answer.read()
+
+
+def cluster(results, model, directory):
+    """`switchyard serve`, from its start to its `ready` line and its first answer, and what each rank then holds."""
+    for ranks, threads in SPLITS:
+        for cache in ("cold", "warm"):
+            if cache == "cold":
+                evict(directory)
+            port, admin = free_port(), free_port()
+            start = time.monotonic()
+            process = subprocess.Popen(
+                [BIN / "switchyard", "serve", directory, "--port", str(port), "--admin-port", str(admin), "--data-parallel-size", str(ranks),
+                 "--threads-per-rank", str(threads)],
+                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+            try:
+                if not process.stdout.readline().startswith(b"ready "):
+                    sys.exit(f"switchyard serve {directory} did not become ready")
+                ready = time.monotonic() - start
+                results.add(model, ranks, threads, f"ready, page cache {cache}", f"{ready:.2f}", "s")
+                body = json.dumps({"model": model, "prompt": [1, 2, 3, 4] * 128, "max_tokens": 16, "temperature": 0}).encode()
+                request = urllib.request.Request(f"http://127.0.0.1:{port}/v1/completions", body, {"Content-Type": "application/json"})
+                with urllib.request.urlopen(request, timeout=120) as answer:
+                    answer.read()
+                if cache == "warm":
+                    time.sleep(1.2)  # a heartbeat carries the figures
+                    for rank in json.loads(get(admin, "/cluster"))["ranks"]:
+                        # Of the KV reserved, one sequence of 528 tokens is touched: all over the weights counts.
+                        over = rank["resident_bytes"] - rank["weight_bytes"]
+                        name = f"rank {rank['rank_id']}"
+                        results.add(model, ranks, threads, f"{name} resident", rank["resident_bytes"] // MIB, "MiB")
+                        results.add(model, ranks, threads, f"{name} weights", rank["weight_bytes"] // MIB, "MiB")
+                        results.add(model, ranks, threads, f"{name} KV reserved", rank["kv_bytes"] // MIB, "MiB")
+                        results.add(model, ranks, threads, f"{name} resident over weights", over // MIB, "MiB")
+            finally:
+                process.send_signal(signal.SIGTERM)
+                process.wait(30)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="kernels,engine,cluster")
+    parser.add_argument("--models", default="small-qwen3moe,medium-qwen3moe")
+    parser.add_argument("--checkpoints", type=pathlib.Path, default=ROOT / "build" / "bench")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--csv", type=pathlib.Path, default=ROOT / "build" / "bench" / "results.csv")
+    a = parser.parse_args()
+    parts = a.only.split(",")
+    if unknown := set(parts) - {"kernels", "engine", "cluster"}:
+        parser.error(f"--only: no part {', '.join(sorted(unknown))}")
+    results = Results(a.csv)
+    print(f"commit {results.stamp[0]}, {results.stamp[1]}, {results.stamp[2]}")
+    if "kernels" in parts:
+        kernels(results)
+    for model in a.models.split(","):
+        if not {"engine", "cluster"} & set(parts):
+            break
+        directory = a.checkpoints / model
+        if not (directory / "config.json").exists():  # written last
+            subprocess.run([sys.executable, ROOT / "tests" / "bench" / "make_checkpoint.py", model, directory], check=True)
+        bandwidth(results)
+        if "engine" in parts:
+            engine(results, model, directory, a.rounds)
+        if "cluster" in parts:
+            cluster(results, model, directory)
+    print(f"rows in {a.csv}")
+
+
+if __name__ == "__main__":
+    main()
