@@ -108,7 +108,8 @@ class ApiImpl final : public Api {
     const Route& where = found->second;
     const bool head = call.request.method == "HEAD" && where.method == "GET";
     if (call.request.method != where.method && !head)
-      return respond_error(*responder, method_not_allowed(call.request.method, path));
+      return respond_error(*responder, method_not_allowed(call.request.method, path,
+                                                          where.method == "GET" ? "GET, HEAD" : where.method));
     if (where.needs_key && !authorized(call.request)) return respond_error(*responder, unauthorized());
     where.run(call);
   }

@@ -19,11 +19,12 @@ ApiError unknown_path(const std::string& method, const std::string& path) {
   return {.status = 404, .message = "Unknown request URL: " + method + " " + path, .param = {}, .code = "unknown_url"};
 }
 
-ApiError method_not_allowed(const std::string& method, const std::string& path) {
+ApiError method_not_allowed(const std::string& method, const std::string& path, const std::string& allowed) {
   return {.status = 405,
           .message = "Not allowed to " + method + " on " + path,
           .param = {},
-          .code = "method_not_supported"};
+          .code = "method_not_supported",
+          .allow = allowed};
 }
 
 ApiError unknown_model(const std::string& model) {
@@ -94,11 +95,14 @@ std::string error_body(const ApiError& error) {
   return json.take();
 }
 
-void respond_error(Responder& responder, const ApiError& error) {
+HttpResponse error_response(const ApiError& error) {
   HttpResponse response{.status = error.status, .body = error_body(error)};
   if (error.status == 429 || error.status == 503) response.headers.emplace_back("Retry-After", "1");
   if (error.status == 401) response.headers.emplace_back("WWW-Authenticate", "Bearer");
-  responder.respond(std::move(response));
+  if (!error.allow.empty()) response.headers.emplace_back("Allow", error.allow);
+  return response;
 }
+
+void respond_error(Responder& responder, const ApiError& error) { responder.respond(error_response(error)); }
 
 }  // namespace switchyard::http

@@ -14,14 +14,15 @@ struct ApiError {
   int status = 400;
   std::string message;
   std::string type = "invalid_request_error";
-  std::string param;  // the field at fault; "" = null
-  std::string code;   // "" = null
+  std::string param;       // the field at fault; "" = null
+  std::string code;        // "" = null
+  std::string allow = {};  // 405: the methods that the path knows
 };
 
 ApiError invalid_request(std::string message, std::string param = {}, std::string code = {});
 ApiError unauthorized();
 ApiError unknown_path(const std::string& method, const std::string& path);
-ApiError method_not_allowed(const std::string& method, const std::string& path);
+ApiError method_not_allowed(const std::string& method, const std::string& path, const std::string& allowed);
 ApiError unknown_model(const std::string& model);
 ApiError body_too_large(uint64_t limit_bytes);
 ApiError overloaded(std::string message);
@@ -34,7 +35,8 @@ ApiError error_of_status(int status, std::string message);
 ApiError error_of(const Error& error, std::string param = {});
 
 std::string error_body(const ApiError& error);
-// Answers with it; with Retry-After where coming again helps.
+// The answer; with Retry-After where coming again helps.
+HttpResponse error_response(const ApiError& error);
 void respond_error(Responder& responder, const ApiError& error);
 
 }  // namespace switchyard::http

@@ -79,6 +79,7 @@ void GenerationJob::on_output(uint32_t index, wire::Output& output) {
     choice.text += delta.text;
     for (auto& logprob : delta.logprobs) choice.logprobs.push_back(std::move(logprob));
   }
+  if (ended_) return;  // the client was dropped while it was written to
   if (choice.finish() != Finish::kNone && --open_choices_ == 0) complete();
 }
 

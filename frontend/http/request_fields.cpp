@@ -6,6 +6,7 @@
 #include <boost/json/parse.hpp>
 #include <boost/json/value.hpp>
 #include <cmath>
+#include <limits>
 
 namespace switchyard::http {
 namespace {
@@ -28,10 +29,10 @@ const char* kind_name(const json::value& value) {
   return "something else";
 }
 
-// The integer that a value is, 5.0 included, as far as it fits.
+// The integer that a value is, 5.0 included, as far as it fits; what is beyond int64 becomes the nearest one.
 std::optional<int64_t> to_integer(const json::value& value) {
   if (value.is_int64()) return value.get_int64();
-  if (value.is_uint64()) return static_cast<int64_t>(value.get_uint64());  // seeds: all 64 bits are welcome
+  if (value.is_uint64()) return std::numeric_limits<int64_t>::max();  // boost::json's uint64 are those above int64
   if (value.is_double()) {
     const double number = value.get_double();
     if (std::trunc(number) == number && std::abs(number) < 9.2e18) return static_cast<int64_t>(number);

@@ -125,9 +125,14 @@ void read_sampling(RequestFields& fields, const ModelFacts& model, GenerationReq
   }
   read_logit_bias(fields, model, s);
 
-  constexpr int64_t kAny = std::numeric_limits<int64_t>::max();
-  const std::optional<int64_t> seed = fields.integer("seed", std::numeric_limits<int64_t>::min(), kAny);
-  request.seed = seed ? static_cast<uint64_t>(*seed) : random_seed();
+  // All 64 bits are welcome, signed or not.
+  if (const json::value* value = fields.find("seed"); value != nullptr && value->is_uint64()) {
+    request.seed = value->get_uint64();
+  } else {
+    constexpr int64_t kAny = std::numeric_limits<int64_t>::max();
+    const std::optional<int64_t> seed = fields.integer("seed", std::numeric_limits<int64_t>::min(), kAny);
+    request.seed = seed ? static_cast<uint64_t>(*seed) : random_seed();
+  }
   request.n = static_cast<uint32_t>(fields.integer("n", 1, kChoicesMax).value_or(1));
   read_stop(fields, request.stop);
   request.stop_token_ids = fields.token_ids("stop_token_ids", model.vocab_size);

@@ -31,9 +31,10 @@ class Server final : public HttpServer, public SessionOwner {
       : options_(options),
         handler_(handler),
         io_(static_cast<int>(options.threads)),
-        acceptor_(io_),
-        retry_(io_),
-        sweeper_(io_) {}
+        strand_(asio::make_strand(io_)),
+        acceptor_(strand_),
+        retry_(strand_),
+        sweeper_(strand_) {}
   ~Server() override { stop(); }
 
   Status listen() {
@@ -57,8 +58,10 @@ class Server final : public HttpServer, public SessionOwner {
     acceptor_.listen(4096, error);
     SWITCHYARD_TRY(check("listen on"));
     port_ = acceptor_.local_endpoint(error).port();
-    accept();
-    sweep();
+    asio::post(strand_, [this] {
+      accept();
+      sweep();
+    });
     for (uint32_t i = 0; i < std::max(1U, options_.threads); ++i) threads_.emplace_back([this] { io_.run(); });
     return {};
   }
@@ -75,7 +78,7 @@ class Server final : public HttpServer, public SessionOwner {
     if (threads_.empty()) return;
     SWITCHYARD_CHECK(!on_server_thread());
     stopping_ = true;
-    asio::post(io_, [this] {
+    asio::post(strand_, [this] {
       error_code ignored;
       acceptor_.close(ignored);
       sweeper_.cancel();
@@ -140,6 +143,7 @@ class Server final : public HttpServer, public SessionOwner {
       ++connections_;
     }
     session->start(full);
+    if (stopping_) session->close();  // stop() may have looked through the sessions before
   }
 
   void sweep() {
@@ -155,6 +159,7 @@ class Server final : public HttpServer, public SessionOwner {
   const ServerOptions options_;
   RequestHandler& handler_;
   asio::io_context io_;
+  asio::strand<asio::io_context::executor_type> strand_;  // of the three below
   tcp::acceptor acceptor_;
   asio::steady_timer retry_;
   asio::steady_timer sweeper_;

@@ -96,8 +96,14 @@ void Session::next_request() {
   path_.clear();
   streaming_ = answered_ = false;
   disconnect_ = nullptr;
-  if (buffer_.size() > 0 && !watching_) {
-    read_head();
+  if (buffer_.size() > 0) {
+    if (!watching_) return read_head();
+    // The next request, or a part of it, came with the last answer under way, and one more read hangs on the socket. It
+    // may wait for ever: all of the request may be here. on_watched() goes on, whether the read was cancelled or not.
+    phase_ = Phase::kHead;
+    set_read_deadline(owner_.options().head_timeout);
+    error_code ignored;
+    socket_.cancel(ignored);
     return;
   }
   phase_ = Phase::kIdle;
@@ -116,6 +122,7 @@ void Session::watch() {
 
 void Session::on_watched(const error_code& error, size_t count) {
   if (phase_ == Phase::kClosed) return;
+  if (error == asio::error::operation_aborted && phase_ == Phase::kHead) return read_head();  // next_request() did it
   if (error) {
     // An answer that is complete still goes out; nobody waits for one that is not.
     if (phase_ == Phase::kAnswering && answered_ && error == asio::error::eof) {
@@ -213,7 +220,7 @@ void Session::refuse(const ApiError& error) {
   ++request_;
   keep_alive_ = head_only_ = answered_ = false;
   path_.clear();
-  respond(request_, {.status = error.status, .body = error_body(error)});
+  respond(request_, error_response(error));
 }
 
 void Session::client_gone() {
