@@ -17,6 +17,7 @@ void fill_address(const Rank& rank, wire::RankAddress& out) {
   out.set_sequences_running(rank.report.sequences_running());
   out.set_sequences_waiting(rank.report.sequences_waiting());
   out.set_kv_usage(kv_usage(rank.report));
+  out.set_load_time(rank.report.load_time());
 }
 
 }  // namespace

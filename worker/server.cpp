@@ -28,6 +28,12 @@ uint64_t resident_bytes() {
   return static_cast<uint64_t>(pages) * static_cast<uint64_t>(sysconf(_SC_PAGE_SIZE));
 }
 
+uint64_t monotonic_ns() {
+  return static_cast<uint64_t>(
+      std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
+          .count());
+}
+
 SamplingParams to_params(const wire::Sampling& from) {
   SamplingParams p;
   p.temperature = from.temperature();
@@ -190,12 +196,14 @@ class ServerImpl final : public Server {
       }
     }
     if (frames.empty()) return;
+    const uint64_t load_time = monotonic_ns();
     const EngineStats stats = engine_ != nullptr ? engine_->stats() : EngineStats{};
     for (auto& [key, entry] : frames) {
       wire::Outputs* to = entry.second.mutable_outputs();
       to->set_sequences_running(stats.running);
       to->set_sequences_waiting(stats.waiting);
       to->set_kv_usage(stats.kv_usage);
+      to->set_load_time(load_time);
       entry.first->send(entry.second);
     }
   }
@@ -251,6 +259,7 @@ class ServerImpl final : public Server {
       r->set_weight_bytes_loaded(progress_->bytes_done.load());
       r->set_weight_bytes_to_load(progress_->bytes_total.load());
     }
+    r->set_load_time(monotonic_ns());  // before looking, so that what carries a later time is no older
     if (engine_ != nullptr) {
       const EngineStats stats = engine_->stats();
       r->set_sequences_running(stats.running);

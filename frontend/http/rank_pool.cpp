@@ -116,7 +116,17 @@ class NetRankPool final : public RankPool {
     uint32_t running = 0;
     uint32_t waiting = 0;
     double kv_usage = 0;
+    uint64_t load_time = 0;  // of the three above
 
+    // The load as the rank says it with its outputs, or as the coordinator passes it on, whichever is later.
+    template <typename Message>
+    void take_load(const Message& message) {
+      if (message.load_time() < load_time) return;
+      load_time = message.load_time();
+      running = message.sequences_running();
+      waiting = message.sequences_waiting();
+      kv_usage = message.kv_usage();
+    }
     bool usable() const { return live && connection; }
     uint64_t load() const { return uint64_t{sequences} + running + waiting; }
   };
@@ -205,9 +215,7 @@ class NetRankPool final : public RankPool {
       rank.live = address->state() == wire::RANK_LIVE;
       rank.host = address->host();
       rank.port = static_cast<uint16_t>(address->port());
-      rank.running = address->sequences_running();
-      rank.waiting = address->sequences_waiting();
-      rank.kv_usage = address->kv_usage();
+      rank.take_load(*address);
       if (rank.live && rank.connector == 0) connect(rank);
     }
   }
@@ -246,9 +254,7 @@ class NetRankPool final : public RankPool {
     {
       const std::lock_guard lock(mutex_);
       Rank& rank = ranks_[rank_id];
-      rank.running = outputs.sequences_running();
-      rank.waiting = outputs.sequences_waiting();
-      rank.kv_usage = outputs.kv_usage();
+      rank.take_load(outputs);
       for (wire::Output& output : *outputs.mutable_outputs()) {
         const auto found = requests_.find(output.request_id());
         if (found == requests_.end()) continue;  // cancelled
@@ -268,6 +274,7 @@ class NetRankPool final : public RankPool {
       Rank& rank = ranks_[rank_id];
       if (rank.connection == from) rank.connection = nullptr;
       rank.running = rank.waiting = 0;
+      rank.load_time = 0;  // another process may take its place, with a clock of its own
       std::vector<uint64_t> ids;
       for (const auto& [id, request] : requests_)
         if (request.rank == rank_id) ids.push_back(id);
