@@ -1,0 +1,88 @@
+"""Goal: an answer is a function of the request: the same token ids and the same bits of every log-probability on 1, 2, 3 and 4 ranks,
+alone or in a batch of 32.
+Method: each checkpoint is served with each number of ranks, as its files are (bfloat16); the answers are compared as JSON, whose decimals
+give the float32 back exactly. Answers on one rank, one at a time, are what the others must equal."""
+
+import concurrent.futures
+import math
+import unittest
+
+from support import Cluster, idle, request, wait_for
+
+RANKS = (1, 2, 3, 4)
+BATCH = 32
+OTHER_PLACEMENT = ("--expert-placement", "random:7")
+
+
+COMMON = {"max_tokens": 16, "temperature": 0.8, "seed": 77, "ignore_eos": True, "logprobs": 3, "return_token_ids": True}
+
+
+def requests():
+    """32 different ones: prompts of 1 to 280 tokens (two chunks of a step, beyond gpt-oss' window), greedy and drawn, with and without
+    the prompt's own scores."""
+    for i in range(BATCH):
+        prompt = [(j * j * 31 + j * 7 + i * 13) % 500 + 8 for j in range(1 + i * 9)]
+        yield {"prompt": prompt, "max_tokens": 3 + i % 14, "temperature": 0 if i % 2 else 1.0, "seed": i, "ignore_eos": True,
+               "logprobs": 5, "echo": i % 4 == 0, "return_token_ids": True}
+
+
+def ask(cluster, body):
+    """What has to be the same."""
+    status, _, answer = request(cluster, "POST", "/v1/completions", body)
+    assert status == 200, (status, answer)
+    (choice,) = answer["choices"]
+    return choice
+
+
+class SameBits(unittest.TestCase):
+    def check_answers(self, answers):
+        """They are worth comparing: complete, and numbers throughout."""
+        for body, choice in zip(requests(), answers):
+            scores = choice["logprobs"]["token_logprobs"][1 if body["echo"] else 0:]
+            self.assertEqual(len(choice["token_ids"]), body["max_tokens"])
+            self.assertEqual(len(scores), body["max_tokens"] + (len(body["prompt"]) - 1 if body["echo"] else 0))
+            self.assertTrue(all(math.isfinite(x) and x <= 0 for x in scores))
+        self.assertGreater(len({tuple(c["token_ids"]) for c in answers}), BATCH // 2)
+
+    def assert_same(self, got, expected):
+        """As assertEqual, which would be at work on the difference of two megabytes for minutes."""
+        self.assertEqual(len(got), len(expected))
+        for i, (one, other) in enumerate(zip(got, expected)):
+            for key in sorted({*one, *other}):
+                if one.get(key) != other.get(key):
+                    self.fail(f"answer {i} differs in {key}: {str(one.get(key))[:300]} instead of {str(other.get(key))[:300]}")
+
+    def check(self, checkpoint):
+        expected = in_one = None
+        for ranks, flags in [(n, ()) for n in RANKS] + [(3, OTHER_PLACEMENT)]:
+            with self.subTest(ranks=ranks, flags=flags), Cluster.serve("--threads-per-rank", 1, *flags, model=checkpoint, ranks=ranks) as cluster:
+                cluster.wait_ready()
+                alone = [ask(cluster, body) for body in requests()]
+                if expected is None:
+                    self.check_answers(alone)
+                    expected = alone
+                    in_one = [{**ask(cluster, {**COMMON, "prompt": b["prompt"]}), "index": i} for i, b in enumerate(requests())]
+                self.assert_same(alone, expected)
+                with concurrent.futures.ThreadPoolExecutor(BATCH) as pool:
+                    together = list(pool.map(lambda body: ask(cluster, body), requests()))
+                self.assert_same(together, expected)
+                # And as one request, whose sequences surely run side by side.
+                status, _, answer = request(cluster, "POST", "/v1/completions", {**COMMON, "prompt": [b["prompt"] for b in requests()]})
+                self.assertEqual(status, 200, answer)
+                self.assert_same(answer["choices"], in_one)
+                wait_for(lambda: idle(cluster), 5, "idle after all answers")
+                if ranks > 1:
+                    self.assertTrue(all(rank["state"] == "live" for rank in cluster.view()["ranks"]))
+
+    def test_deepseek_v3(self):
+        self.check("deepseek-v3-tiny")
+
+    def test_qwen3_moe(self):
+        self.check("qwen3-moe-tiny")
+
+    def test_gpt_oss(self):
+        self.check("gpt-oss-tiny")
+
+
+if __name__ == "__main__":
+    unittest.main()
