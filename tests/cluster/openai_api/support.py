@@ -12,7 +12,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from cluster import GOLDEN, ROOT, Cluster, wait_for  # noqa: E402,F401
+from cluster import GOLDEN, ROOT, Cluster, free_port, wait_for  # noqa: E402,F401
 
 
 def use_venv():
