@@ -285,7 +285,10 @@ class NetRankPool final : public RankPool {
     output.set_finish(wire::FINISH_ERROR);
     output.set_error(fmt::format("Rank {}, which worked on the request, was lost.", rank_id));
     output.set_error_status(503);
-    for (OnOutput& callback : lost) callback(output);
+    for (OnOutput& callback : lost) {
+      wire::Output own = output;  // a callback may take it apart
+      callback(own);
+    }
   }
 
   const config::ClusterConfig config_;

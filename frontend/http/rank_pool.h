@@ -35,8 +35,8 @@ class RankPool {
     uint32_t requests_running = 0;
     uint32_t connections = 0;
   };
-  // On the net thread; must not block. The last one has a finish; when the rank is lost that is FINISH_ERROR with
-  // status 503.
+  // On the net thread; must not block; may move from the output. The last one has a finish; when the rank is lost that
+  // is FINISH_ERROR with status 503.
   using OnOutput = std::function<void(wire::Output&)>;
 
   // Connects in the background. http_port: as the coordinator shall show it. report: called every heartbeat on the net
