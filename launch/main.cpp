@@ -42,6 +42,16 @@ int run_or_show(const config::ClusterConfig& config, const RunOptions& options, 
   return 0;
 }
 
+// CLI11's, without the "..." behind options that collect their texts in a list.
+class Formatter : public CLI::Formatter {
+ public:
+  std::string make_option_opts(const CLI::Option* option) const override {
+    std::string text = CLI::Formatter::make_option_opts(option);
+    if (text.ends_with(" ...")) text.resize(text.size() - 4);
+    return text;
+  }
+};
+
 // `up` and `serve`, and what was typed for them. The flags of serve are the schema's.
 struct ClusterCommand {
   std::string file;
@@ -62,7 +72,9 @@ struct ClusterCommand {
       if (key.flag.empty()) continue;
       auto* option = app->add_option(std::string(key.flag), flags[key.dotted()], std::string(key.help));
       const bool is_list = std::holds_alternative<config::Field<std::vector<std::string>>>(key.field);
-      option->type_name(key.check.choices.size() > 1 ? fmt::format("{}", fmt::join(key.check.choices, "|")) : "");
+      option->type_name(key.check.choices.size() > 1 ? fmt::format("{}", fmt::join(key.check.choices, "|"))
+                                                     : std::string(key.unit.empty() ? "TEXT" : key.unit));
+      option->default_str(config::value_text(key, {}));
       option->allow_extra_args(false)->multi_option_policy(is_list ? CLI::MultiOptionPolicy::TakeAll
                                                                    : CLI::MultiOptionPolicy::TakeLast);
     }
@@ -97,6 +109,7 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   app.set_help_flag("-h,--help", "print this help");
   // One line an option: a command's help fits a screen.
+  app.formatter(std::make_shared<Formatter>());
   app.get_formatter()->column_width(46);
   int exit_code = 0;
 
