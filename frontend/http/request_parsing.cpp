@@ -173,6 +173,10 @@ void read_prompts(RequestFields& fields, const ModelFacts& model, CompletionRequ
     request.prompts.emplace_back(fields.token_ids("prompt", *value, model.vocab_size));
     return;
   }
+  if (items.size() > kSequencesMax) {
+    return fields.fail(fmt::format("Invalid 'prompt': {} prompts are more than {}.", items.size(), kSequencesMax),
+                       "prompt", "array_above_max_length");
+  }
   for (const json::value& item : items) {
     if (item.is_string() && items[0].is_string()) {
       request.prompts.emplace_back(std::string(item.get_string()));

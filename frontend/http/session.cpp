@@ -157,6 +157,13 @@ void Session::on_head(const error_code& error) {
   set_read_deadline(owner_.options().body_timeout);
   const auto& head = parser_->get();
   http_1_0_ = head.version() < 11;
+  // What proxies in front of us could read differently is refused (RFC 9112, sections 3.2 and 6.1).
+  if (!http_1_0_ && head.count(bhttp::field::host) != 1)
+    return refuse(invalid_request("Malformed HTTP request: there must be exactly one Host header."));
+  if (head.count(bhttp::field::transfer_encoding) > 1 ||
+      (head.count(bhttp::field::transfer_encoding) == 1 &&
+       !beast::iequals(head[bhttp::field::transfer_encoding], "chunked")))
+    return refuse(invalid_request("Malformed HTTP request: only 'chunked' is known as a Transfer-Encoding."));
   if (!parser_->is_done() && beast::iequals(head[bhttp::field::expect], "100-continue")) {
     queue_ += "HTTP/1.1 100 Continue\r\n\r\n";
     flush();

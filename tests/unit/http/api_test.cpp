@@ -127,6 +127,8 @@ struct Refusal {
 TEST_F(ApiTest, ABadCompletionRequestIsRefusedWithTheFieldAtFault) {
   std::string long_prompt = "0";
   for (int i = 1; i < 4096; ++i) long_prompt += ",0";
+  std::string many_prompts = R"("a")";
+  for (int i = 0; i < 1024; ++i) many_prompts += R"(,"a")";
   std::string stops = R"("a")";
   for (int i = 1; i < 1000; ++i) stops += R"(,"a")";
   const std::vector<Refusal> refusals = {
@@ -162,6 +164,7 @@ TEST_F(ApiTest, ABadCompletionRequestIsRefusedWithTheFieldAtFault) {
       {R"({"prompt":[18446744073709551616]})", "prompt"},
       {R"({"prompt":[0,"a"]})", "prompt"},
       {R"({"prompt":[)" + long_prompt + "]}", "prompt"},
+      {R"({"prompt":[)" + many_prompts + "]}", "prompt"},
       {completion_body(R"("max_tokens":4096)"), "max_tokens"},
       {completion_body(R"("max_tokens":1e300)"), "max_tokens"},
       {completion_body(R"("max_tokens":-1)"), "max_tokens"},

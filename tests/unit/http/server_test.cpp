@@ -255,6 +255,11 @@ TEST(HttpServer, WhatIsNotHttpIsRefusedAndNothingIsServedAfterIt) {
       post + "Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
       post + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",  // request smuggling
       post + "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
+      post + "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+      post + "Transfer-Encoding: identity\r\n\r\n",
+      post + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+      "GET /echo HTTP/1.1\r\n\r\n",
+      get + "Host: y\r\n\r\n",
       post + "Transfer-Encoding: chunked\r\n\r\nzz\r\n",
       post + "Transfer-Encoding: chunked\r\n\r\n-1\r\nabc\r\n0\r\n\r\n",
       post + "Transfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n0\r\n\r\n",
