@@ -1,7 +1,6 @@
 #include "launch/cluster.h"
 
 #include <fmt/format.h>
-#include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,6 +11,7 @@
 #include <vector>
 
 #include "common/base/log.h"
+#include "common/base/machine.h"
 #include "common/checkpoint/checkpoint.h"
 #include "common/net/net.h"
 #include "coordinator/placement.h"
@@ -27,12 +27,6 @@ namespace {
 namespace json = boost::json;
 using std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
-
-uint32_t core_count() {
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
-  return static_cast<uint32_t>(std::max(1, CPU_COUNT(&set)));
-}
 
 bool in_path(const std::string& program) {
   const char* path = getenv("PATH");
@@ -243,7 +237,8 @@ Result<config::ClusterConfig> resolve(config::ClusterConfig config) {
   if (c.admin_port == 0) SWITCHYARD_TRY(find_other(c.admin_host, c.admin_port));
   if (c.port == 0) SWITCHYARD_TRY(find_other(c.host, c.port));
   if (config.worker.threads_per_rank == 0 && remote_hosts(config).empty()) {
-    config.worker.threads_per_rank = std::max(1U, core_count() / config.worker.data_parallel_size);
+    config.worker.threads_per_rank =
+        std::max(1U, static_cast<uint32_t>(machine_cores().size()) / config.worker.data_parallel_size);
   }
   if (config.model.served_model_name.empty()) {
     const auto path = std::filesystem::path(config.model.path).lexically_normal();

@@ -12,8 +12,10 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "common/base/log.h"
+#include "common/base/machine.h"
 #include "common/base/parent_death.h"
 #include "common/checkpoint/checkpoint.h"
 #include "common/config/cluster_config.h"
@@ -33,10 +35,23 @@ bool started_by_launcher() {
   return std::getenv("OMPI_COMM_WORLD_SIZE") != nullptr || std::getenv("PMIX_RANK") != nullptr;
 }
 
-uint32_t ranks_on_node() {
-  const char* text = std::getenv("OMPI_COMM_WORLD_LOCAL_SIZE");
-  const int value = text != nullptr ? std::atoi(text) : 1;
-  return value > 0 ? static_cast<uint32_t>(value) : 1;
+uint32_t number_from_launcher(const char* name, uint32_t otherwise) {
+  const char* text = std::getenv(name);
+  const int value = text != nullptr ? std::atoi(text) : -1;
+  return value >= 0 ? static_cast<uint32_t>(value) : otherwise;
+}
+
+uint32_t ranks_on_node() { return std::max(1U, number_from_launcher("OMPI_COMM_WORLD_LOCAL_SIZE", 1)); }
+
+// The rank's own cores, one a thread: the ranks of a node share out what they may use, unless the launcher has done so
+// (each then sees a set of its own). None when there are too few.
+std::vector<int> cores_to_pin(uint32_t threads) {
+  const std::vector<int> cores = machine_cores();
+  const uint32_t ranks = ranks_on_node();
+  const bool shared = cores.size() >= size_t{ranks} * threads;
+  const uint32_t first = shared ? number_from_launcher("OMPI_COMM_WORLD_LOCAL_RANK", 0) * threads : 0;
+  if (cores.size() < size_t{first} + threads) return {};
+  return {cores.begin() + first, cores.begin() + first + threads};
 }
 
 kernels::WeightForm weight_form(const config::ClusterConfig& config, const checkpoint::ModelSpec& spec) {
@@ -115,10 +130,10 @@ Status serve(const config::ClusterConfig& config, const MpiWorld& world, const s
   SWITCHYARD_ASSIGN(const RankAssignment assignment, server->join(kJoinDeadlineMs));
   SWITCHYARD_ASSIGN(const std::vector<LayerPlacement> placement, layer_placements(assignment, spec, world.size));
 
-  const uint32_t cores = std::max(1U, std::thread::hardware_concurrency());
+  const auto cores = static_cast<uint32_t>(machine_cores().size());
   const uint32_t threads =
       config.worker.threads_per_rank != 0 ? config.worker.threads_per_rank : std::max(1U, cores / ranks_on_node());
-  kernels::ThreadPool pool(threads, config.worker.pin_threads);
+  kernels::ThreadPool pool(threads, config.worker.pin_threads ? cores_to_pin(threads) : std::vector<int>{});
   const kernels::WeightForm form = weight_form(config, spec);
 
   // The KV plan comes before the weights: a plan that cannot work is said before anything is loaded.

@@ -1,5 +1,6 @@
 #include "common/base/machine.h"
 
+#include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,6 +16,19 @@ uint64_t machine_memory_bytes() {
     if (std::ifstream(path) >> limit && limit != 0) bytes = std::min(bytes, limit);
   }
   return bytes;
+}
+
+std::vector<int> machine_cores() {
+  std::vector<int> cores;
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) {
+    for (int core = 0; core < CPU_SETSIZE; ++core) {
+      if (CPU_ISSET(static_cast<size_t>(core), &set)) cores.push_back(core);
+    }
+  }
+  // Refused only on machines of more cores than the set can name.
+  if (cores.empty()) cores.push_back(0);
+  return cores;
 }
 
 }  // namespace switchyard

@@ -1,7 +1,7 @@
 // A persistent pool of worker threads for ops: fork and join, no queue.
 //
-// The calling (engine) thread is member 0 and takes part. Between calls members spin briefly, then sleep on a futex, so that an idle rank uses
-// no CPU. Members are pinned to the given cores when `pin` is set and the set is large enough.
+// The calling (engine) thread is member 0 and takes part. Between calls members spin briefly, then sleep on a futex, so
+// that an idle rank uses no CPU.
 //
 // Thread: run() from one thread at a time. Work must not throw.
 #pragma once
@@ -10,12 +10,14 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <vector>
 
 namespace switchyard::kernels {
 
 class ThreadPool {
  public:
-  explicit ThreadPool(uint32_t thread_count, bool pin = false);
+  // cores: one a member, which it is pinned to (the caller at its first run()), or none.
+  explicit ThreadPool(uint32_t thread_count, std::vector<int> cores = {});
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
@@ -26,7 +28,8 @@ class ThreadPool {
   using Work = void (*)(void* context, uint32_t member);
   void run(Work work, void* context);
 
-  // body(begin, end) over [0, count) in contiguous parts of at least `grain` items. Which member gets which part never changes results.
+  // body(begin, end) over [0, count) in contiguous parts of at least `grain` items. Which member gets which part never
+  // changes results.
   template <typename Body>
   void parallel_for(size_t count, size_t grain, Body&& body);
 

@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <new>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "common/base/result.h"
@@ -45,19 +46,6 @@ bool spin_until(Done done) {
     }
   } while (std::chrono::steady_clock::now() < end);
   return false;
-}
-
-// The first `count` cores this process may use, or none when there are fewer.
-std::vector<int> allowed_cores(uint32_t count) {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof(set), &set) != 0) return {};
-  std::vector<int> cores;
-  for (int cpu = 0; cpu < CPU_SETSIZE && cores.size() < count; ++cpu) {
-    if (CPU_ISSET(static_cast<size_t>(cpu), &set)) cores.push_back(cpu);
-  }
-  if (cores.size() < count) cores.clear();
-  return cores;
 }
 
 void pin_this_thread(int cpu) {
@@ -114,9 +102,9 @@ struct ThreadPool::State {
   }
 };
 
-ThreadPool::ThreadPool(uint32_t thread_count, bool pin) : state_(std::make_unique<State>()) {
-  SWITCHYARD_CHECK(thread_count >= 1);
-  if (pin) state_->cores = allowed_cores(thread_count);
+ThreadPool::ThreadPool(uint32_t thread_count, std::vector<int> cores) : state_(std::make_unique<State>()) {
+  SWITCHYARD_CHECK(thread_count >= 1 && (cores.empty() || cores.size() == thread_count));
+  state_->cores = std::move(cores);
   state_->scratch.resize(thread_count);
   for (uint32_t member = 1; member < thread_count; ++member) {
     state_->threads.emplace_back([state = state_.get(), member] { state->member_loop(member); });

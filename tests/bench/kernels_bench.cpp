@@ -16,6 +16,7 @@
 #include <thread>
 #include <vector>
 
+#include "common/base/machine.h"
 #include "kernels/api/ops.h"
 #include "kernels/api/thread_pool.h"
 
@@ -27,7 +28,11 @@ constexpr size_t kColdBytes = size_t{192} << 20;  // more than any last cache he
 uint32_t thread_count = std::max(1U, std::thread::hardware_concurrency());
 
 ThreadPool& pool() {
-  static ThreadPool instance(thread_count, true);
+  static ThreadPool instance(thread_count, [] {
+    std::vector<int> cores = machine_cores();
+    cores.resize(cores.size() < thread_count ? 0 : thread_count);
+    return cores;
+  }());
   return instance;
 }
 
