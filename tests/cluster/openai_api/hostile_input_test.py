@@ -128,9 +128,11 @@ class Case(unittest.TestCase):
 
 class Bodies(Case):
     def test_malformed_json(self):
-        bodies = [b"", b"{", b"}", b"null", b"[]", b'"text"', b"17", b"{'prompt': 'x'}", b'{"prompt": "x"} {}', b'{"prompt": "x",}', b'{"prompt"',
+        bodies = [b"", b"{", b"}", b"null", b"[]", b'"text"', b"17", b"{'prompt': 'x'}", b'{"prompt": "x"} {}',
+                  b'{"prompt": "x",}', b'{"prompt"',
                   b'{"prompt": NaN}', b'{"prompt": Infinity}', b'{"prompt": "\xff\xfe"}', b'{"prompt": "\\ud800"}', b'{"prompt": "\\u12"}',
-                  b'{"prompt": "a\nb"}', b"\xef\xbb\xbf{}", b"\x00", b"\xff" * 1000, b"[" * 100000, b'{"a":' * 100000, b'{"prompt": ' + b"[" * 5000 + b"]" * 5000 + b"}", b"<html>"]
+                  b'{"prompt": "a\nb"}', b"\xef\xbb\xbf{}", b"\x00", b"\xff" * 1000, b"[" * 100000,
+                  b'{"a":' * 100000, b'{"prompt": ' + b"[" * 5000 + b"]" * 5000 + b"}", b"<html>"]
         for path in ENDPOINTS:
             for body in bodies:
                 with self.subTest(path=path, body=body[:40]):
@@ -140,17 +142,18 @@ class Bodies(Case):
 
     def test_odd_but_valid_json_is_taken(self):
         for body in (b'{"prompt": "x", "prompt": "y", "max_tokens": 1}', b' {"prompt": "\\u0000\\ud83d\\ude42", "max_tokens": 1.0}\r\n\t',
-                     b'{"prompt": [[8], [9.0]], "max_tokens": 1, "no_such_field": {"a": [1, 2]}}', b'{"prompt": "x", "max_tokens": 1e0, "stop": null}'):
+                     b'{"prompt": [[8], [9.0]], "max_tokens": 1, "no_such_field": {"a": [1, 2]}}',
+                     b'{"prompt": "x", "max_tokens": 1e0, "stop": null}'):
             status, _, answer = request(cluster, "POST", "/v1/completions", body)
             self.assertEqual(status, 200, (body, answer))
 
     def test_every_field_with_every_kind_of_value(self):
-        fields = """model prompt messages suffix max_tokens max_completion_tokens temperature top_p top_k min_p n stream stream_options logprobs
-            top_logprobs echo stop presence_penalty frequency_penalty repetition_penalty best_of logit_bias user seed stop_token_ids ignore_eos
-            min_tokens skip_special_tokens include_stop_str_in_output add_special_tokens return_token_ids priority response_format tools tool_choice
-            chat_template chat_template_kwargs add_generation_prompt tokens""".split()
-        values = [True, False, "", "x", "1", 0, -1, 1.5, -0.0, 1e300, -1e300, 1e-320, 2**31, 2**32, 2**63, 2**64 - 1, -2**63, 10**30, [], [None], [[]],
-                  [[[1]]], ["x", 1], [1, "x"], [{}], [-1], [2**32 + 5], {}, {"type": "x"}, {"a": {}}, {"0": "x"}, [{"role": "user"}],
+        fields = """model prompt messages suffix max_tokens max_completion_tokens temperature top_p top_k min_p n stream
+            stream_options logprobs top_logprobs echo stop presence_penalty frequency_penalty repetition_penalty best_of
+            logit_bias user seed stop_token_ids ignore_eos min_tokens skip_special_tokens include_stop_str_in_output
+            add_special_tokens return_token_ids priority response_format tools tool_choice chat_template chat_template_kwargs add_generation_prompt tokens""".split()
+        values = [True, False, "", "x", "1", 0, -1, 1.5, -0.0, 1e300, -1e300, 1e-320, 2**31, 2**32, 2**63, 2**64 - 1, -2**63,
+                  10**30, [], [None], [[]], [[[1]]], ["x", 1], [1, "x"], [{}], [-1], [2**32 + 5], {}, {"type": "x"}, {"a": {}}, {"0": "x"}, [{"role": "user"}],
                   [{"role": "user", "content": {"type": "text"}}], [{"role": 1, "content": "x"}], [{"type": "function"}], "\ud83d\ude42" * 2000]
         bases = {"/v1/completions": {"prompt": "x", "max_tokens": 2},
                  "/v1/chat/completions": {"messages": [{"role": "user", "content": "x"}], "max_tokens": 2},
@@ -161,7 +164,8 @@ class Bodies(Case):
             path, body = one
             if body.get("stream") is True:
                 connection = connect()
-                connection.sendall(head_of(len(json.dumps(body)), path).replace(b"Host", b"Connection: close\r\nHost") + json.dumps(body).encode())
+                data = json.dumps(body).encode()
+                connection.sendall(head_of(len(data), path).replace(b"Host", b"Connection: close\r\nHost") + data)
                 answer = read_all(connection)
                 connection.close()
                 return statuses(answer)[0], None, None
@@ -218,7 +222,8 @@ class Bodies(Case):
     def test_unknown_models_and_paths(self):
         for model in ("gpt-9", "", "x" * 100000, "\u0000", "../../etc/passwd"):
             self.assert_error(request(cluster, "POST", "/v1/completions", {"model": model, "prompt": "x"}), 404)
-        for path in ("/", "/v1", "/v1/models/", "/v1/models/%", "/v1/models/%zz%00%ff", "/v1/completions/", "//v1/completions", "/../etc/passwd", "/v1/%63ompletions"):
+        for path in ("/", "/v1", "/v1/models/", "/v1/models/%", "/v1/models/%zz%00%ff",
+                     "/v1/completions/", "//v1/completions", "/../etc/passwd", "/v1/%63ompletions"):
             self.assert_error(request(cluster, "GET", path), 404)
         for method, path in (("GET", "/v1/completions"), ("PUT", "/v1/models"), ("DELETE", "/health"), ("OPTIONS", "/v1/completions")):
             self.assert_error(request(cluster, method, path), 405)
@@ -227,10 +232,14 @@ class Bodies(Case):
 class Connections(Case):
     def test_bytes_that_are_no_http(self):
         noise = random.Random(1)
-        pieces = [bytes(noise.randrange(256) for _ in range(4000)), b"\r\n" * 10000, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500), b"GET\r\n\r\n",
-                  b"GET / HTTP/9.9\r\n\r\n", b"GET / HTTP/1.1\r\nHost x\r\n\r\n", b"GET / HTTP/1.1\r\n: x\r\n\r\n", b"\x00" * 100, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-                  b"POST /v1/completions HTTP/1.1\r\nContent-Length: -5\r\n\r\n", b"POST /v1/completions HTTP/1.1\r\nContent-Length: 99999999999999999999999\r\n\r\n",
-                  b"POST /v1/completions HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzzz\r\n", b"POST /v1/completions HTTP/1.1\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}}",
+        pieces = [bytes(noise.randrange(256) for _ in range(4000)), b"\r\n" * 10000,
+                  b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500), b"GET\r\n\r\n",
+                  b"GET / HTTP/9.9\r\n\r\n", b"GET / HTTP/1.1\r\nHost x\r\n\r\n", b"GET / HTTP/1.1\r\n: x\r\n\r\n", b"\x00" * 100,
+                  b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+                  b"POST /v1/completions HTTP/1.1\r\nContent-Length: -5\r\n\r\n",
+                  b"POST /v1/completions HTTP/1.1\r\nContent-Length: 99999999999999999999999\r\n\r\n",
+                  b"POST /v1/completions HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzzz\r\n",
+                  b"POST /v1/completions HTTP/1.1\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}}",
                   b"POST /v1/completions HTTP/1.1\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}",
                   b"POST /v1/completions HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\nx"]
         for piece in pieces:
@@ -246,7 +255,8 @@ class Connections(Case):
         body = json.dumps({"prompt": "x", "max_tokens": 50, "ignore_eos": True}).encode()
         one = head_of(len(body)) + body
         with connect() as connection:
-            connection.sendall(one + b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n" + one + b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            connection.sendall(one + b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n" + one +
+                               b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             self.assertEqual(statuses(read_all(connection)), [200, 404, 200, 200])
 
     def test_two_hundred_half_open_connections_while_requests_go_on(self):
@@ -289,7 +299,8 @@ class Connections(Case):
     def test_clients_that_leave_in_the_middle_of_a_request(self):
         body = json.dumps({"prompt": "x", "max_tokens": 4000, "ignore_eos": True}).encode()
         whole = head_of(len(body)) + body
-        for i, end in enumerate([1, 10, 30, len(whole) - len(body) - 1, len(whole) - len(body), len(whole) - 20, len(whole) - 1] * 6):
+        border = len(whole) - len(body)
+        for i, end in enumerate([1, 10, 30, border - 1, border, len(whole) - 20, len(whole) - 1] * 6):
             connection = connect()
             connection.sendall(whole[:end])
             reset(connection) if i % 2 else connection.close()
@@ -330,7 +341,8 @@ class Connections(Case):
         connections = [connect() for _ in range(REQUESTS_MAX)]
         for connection in connections:
             connection.sendall(head_of(len(body)) + body)
-        wait_for(lambda: gauge(cluster, "num_requests_running") + gauge(cluster, "num_requests_waiting") >= REQUESTS_MAX, 10, "all of them run or wait")
+        wait_for(lambda: gauge(cluster, "num_requests_running") + gauge(cluster, "num_requests_waiting") >= REQUESTS_MAX, 10,
+                 "all of them run or wait")
         answer = request(cluster, "POST", "/v1/completions", {"prompt": "x"})
         self.assert_error(answer, 429)
         self.assertEqual((answer[1]["Retry-After"], answer[2]["error"]["type"]), ("1", "rate_limit_error"))
@@ -343,7 +355,8 @@ class InternalPorts(Case):
         noise = random.Random(2)
         ports = {rank["port"] for rank in cluster.view()["ranks"]} | listening_ports("switchyard-coordinator")
         self.assertEqual(len(ports), 4)  # two ranks; the coordinator's wire and its admin API
-        pieces = [b"", b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f" + bytes(1000), bytes(4), struct.pack("<I", 5) + b"\xff" * 5, struct.pack("<I", 2) + b"\x0a\x00",
+        pieces = [b"", b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f" + bytes(1000), bytes(4), struct.pack("<I", 5) + b"\xff" * 5,
+                  struct.pack("<I", 2) + b"\x0a\x00",
                   b"GET /cluster HTTP/1.1\r\nContent-Length: 9999999999\r\n\r\n", bytes(noise.randrange(256) for _ in range(5000)),
                   struct.pack("<I", 100) + b"short"]
         for port in ports:

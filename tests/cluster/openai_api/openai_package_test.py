@@ -235,6 +235,19 @@ class Chat(unittest.TestCase):
                 scored = [t for c in mine if c.logprobs for t in c.logprobs.content]
                 self.assertEqual(scored, whole.choices[i].logprobs.content)
 
+    def test_the_packages_own_gathering_of_a_stream(self):
+        options = dict(model=MODEL, messages=[{"role": "user", "content": "Hello there."}], temperature=0, max_completion_tokens=32,
+                       logprobs=True, extra_body={"ignore_eos": True})
+        whole = client.chat.completions.create(**options)
+        with client.chat.completions.stream(**options) as stream:
+            kinds = {event.type for event in stream}
+            gathered = stream.current_completion_snapshot
+        self.assertLessEqual({"chunk", "content.delta", "content.done", "logprobs.content.done"}, kinds)
+        self.assertEqual(gathered.choices[0].message.content, whole.choices[0].message.content)
+        self.assertEqual(gathered.choices[0].finish_reason, whole.choices[0].finish_reason)
+        self.assertEqual([t.logprob for t in gathered.choices[0].logprobs.content],
+                         [t.logprob for t in whole.choices[0].logprobs.content])
+
     def test_both_names_of_the_token_limit(self):
         old = client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": "x"}], max_tokens=3,
                                              extra_body={"ignore_eos": True})
