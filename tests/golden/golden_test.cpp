@@ -3,10 +3,13 @@
 //
 // The reference is transformers' own model in float32 (tests/data/golden/README.md); tolerances are the manifest's.
 // Greedy continuations and router choices are exact in float32.
+//
+// SWITCHYARD_GOLDEN in the environment: another directory of such checkpoints (tests/tools/make_odd_checkpoints.py).
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <map>
 #include <set>
 
@@ -18,7 +21,10 @@ namespace {
 
 using kernels::WeightForm;
 
-const char* const kGolden = SWITCHYARD_TEST_DATA "/golden";
+const std::string kGolden = [] {
+  const char* other = std::getenv("SWITCHYARD_GOLDEN");
+  return std::string(other != nullptr ? other : SWITCHYARD_TEST_DATA "/golden");
+}();
 
 struct Case {
   std::string model;

@@ -4,9 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <random>
 
 #include "common/checkpoint/checkpoint.h"
+#include "tests/support/reference.h"
 #include "tests/support/virtual_group.h"
 
 namespace switchyard::testing {
@@ -29,15 +31,21 @@ const char* const kGolden[] = {"deepseek-v2-lite-tiny",
                                "qwen3-tiny",
                                "r1-tiny"};
 
+// SWITCHYARD_GOLDEN in the environment: all checkpoints of another directory (tests/tools/make_odd_checkpoints.py).
+std::string golden_directory() {
+  const char* other = std::getenv("SWITCHYARD_GOLDEN");
+  return other != nullptr ? other : SWITCHYARD_TEST_DATA "/golden";
+}
+
 struct Case {
-  const char* model;
+  std::string model;
   WeightForm form;
 };
 
 class SameBits : public ::testing::TestWithParam<Case> {
  protected:
   void SetUp() override {
-    auto opened = checkpoint::Checkpoint::open(std::string(SWITCHYARD_TEST_DATA "/golden/") + GetParam().model);
+    auto opened = checkpoint::Checkpoint::open(golden_directory() + "/" + GetParam().model);
     ASSERT_TRUE(opened.ok()) << opened.error().message;
     checkpoint_ = std::make_unique<checkpoint::Checkpoint>(std::move(*opened));
   }
@@ -173,7 +181,10 @@ TEST_P(SameBits, AsAReplayOfTokensGeneratedBefore) {
 
 std::vector<Case> cases() {
   std::vector<Case> all;
-  for (const char* model : kGolden) {
+  const bool other = std::getenv("SWITCHYARD_GOLDEN") != nullptr;
+  const std::vector<std::string> models =
+      other ? golden_names(golden_directory()) : std::vector<std::string>(std::begin(kGolden), std::end(kGolden));
+  for (const std::string& model : models) {
     all.push_back({model, WeightForm::kFloat32});
     all.push_back({model, WeightForm::kBfloat16});
   }
