@@ -271,6 +271,15 @@ TEST_F(Answers, AStopStringEndsTheTextAndFreesTheSequence) {
   }
 }
 
+TEST_F(Answers, AStopStringCountsOnlyBehindTheLeastNumberOfTokens) {
+  rank_says({output_of("ab "), output_of("ab ab")});
+  const json::value answer = complete(R"("stop":"ab","min_tokens":4)");  // as vLLM: the 4th token cannot end it either
+  EXPECT_EQ(answer.at("choices").at(0).at("text"), "ab ");
+  EXPECT_EQ(answer.at("usage").at("completion_tokens"), 5);
+  EXPECT_EQ(complete(R"("stop":"ab","min_tokens":5)").at("choices").at(0).at("text"), "ab ab ");
+  EXPECT_EQ(complete(R"("stop":"ab")").at("choices").at(0).at("text"), "");
+}
+
 TEST_F(Answers, AStopStringCanBeKeptInTheText) {
   rank_says({output_of("a STOP b")});
   EXPECT_EQ(complete(R"("stop":"STOP","include_stop_str_in_output":true)").at("choices").at(0).at("text"), "a STOP");

@@ -285,7 +285,7 @@ TEST(HttpServer, AHeadOverTheLimitIsRefused) {
 }
 
 TEST(HttpServer, TwoHundredHalfOpenConnectionsHoldNobodyUpAndAreClosedInTime) {
-  constexpr auto kHead = 400ms;
+  constexpr auto kHead = 1s;
   Running http({.head_timeout = kHead});
   const auto begin = Clock::now();
   std::vector<std::unique_ptr<Client>> slow;
@@ -297,7 +297,7 @@ TEST(HttpServer, TwoHundredHalfOpenConnectionsHoldNobodyUpAndAreClosedInTime) {
   while (Clock::now() < begin + kHead / 2) {
     const auto asked = Clock::now();
     ASSERT_EQ(call(http.port(), "GET", "/echo").status, 200);
-    EXPECT_LT(Clock::now() - asked, 200ms);
+    EXPECT_LT(Clock::now() - asked, kHead / 2);
     ++answered;
   }
   EXPECT_GT(answered, 3);
