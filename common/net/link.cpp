@@ -209,7 +209,7 @@ void Link::read() {
     if (buffer_.size() > kKeptBufferBytes) std::vector<char>().swap(buffer_);
   }
   if (buffer_.size() - end_ < kReadBytes) {
-    std::memmove(buffer_.data(), buffer_.data() + begin_, end_ - begin_);
+    if (begin_ < end_) std::memmove(buffer_.data(), buffer_.data() + begin_, end_ - begin_);  // no buffer, no pointer
     end_ -= begin_;
     begin_ = 0;
     // Doubling as bytes arrive: a header that announces 64 MiB costs nothing before they come.
