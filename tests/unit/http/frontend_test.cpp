@@ -71,7 +71,7 @@ TEST(Frontend, ADrainWithoutRequestsIsDoneAtOnce) {
   ASSERT_EQ(idle.read().status, 200);
   const auto begin = Clock::now();
   frontend->drain();
-  EXPECT_LT(Clock::now() - begin, 1s);
+  EXPECT_LT(Clock::now() - begin, 5s);  // of a deadline of 30
   EXPECT_TRUE(idle.wait_closed());
 }
 
@@ -89,7 +89,7 @@ TEST(Frontend, ADrainCutsOffWhatItsDeadlineFindsRunning) {
   const auto begin = Clock::now();
   frontend->drain();
   EXPECT_GE(Clock::now() - begin, 200ms);
-  EXPECT_LT(Clock::now() - begin, 2s);
+  EXPECT_LT(Clock::now() - begin, kPatience);
   while (client.next_event()) {
   }
   EXPECT_FALSE(client.stream_complete());  // so the client knows that it is not all

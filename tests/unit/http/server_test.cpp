@@ -284,30 +284,37 @@ TEST(HttpServer, AHeadOverTheLimitIsRefused) {
   EXPECT_EQ(call(http.port(), "GET", "/echo", "", "X-Long: " + std::string(3000, 'x') + "\r\n").status, 200);
 }
 
-TEST(HttpServer, TwoHundredHalfOpenConnectionsHoldNobodyUpAndAreClosedInTime) {
-  constexpr auto kHead = 1s;
-  Running http({.head_timeout = kHead});
-  const auto begin = Clock::now();
-  std::vector<std::unique_ptr<Client>> slow;
-  for (int i = 0; i < 200; ++i) {
-    slow.push_back(std::make_unique<Client>(http.port()));
-    if (i % 4 != 0) slow.back()->send(std::string_view("POST /echo HTTP/1.1\r\nX-A: b").substr(0, 5 + i / 10));
+// Connections that begin a head, some with nothing and some with a part of it, and stay.
+std::vector<Client> half_open(uint16_t port) {
+  std::vector<Client> clients;
+  for (size_t i = 0; i < 200; ++i) {
+    clients.emplace_back(port);
+    if (i % 4 != 0) clients.back().send(std::string_view("POST /echo HTTP/1.1\r\nX-A: b").substr(0, 5 + i / 10));
   }
-  int answered = 0;
-  while (Clock::now() < begin + kHead / 2) {
-    const auto asked = Clock::now();
-    ASSERT_EQ(call(http.port(), "GET", "/echo").status, 200);
-    EXPECT_LT(Clock::now() - asked, kHead / 2);
-    ++answered;
-  }
-  EXPECT_GT(answered, 3);
+  return clients;
+}
+
+TEST(HttpServer, TwoHundredHalfOpenConnectionsHoldNobodyUp) {
+  Running http({.head_timeout = 60s});
+  const std::vector<Client> slow = half_open(http.port());
+  for (int i = 0; i < 50; ++i) ASSERT_EQ(call(http.port(), "GET", "/echo").status, 200);
   EXPECT_GE(http.server->connection_count(), 200U);
-  for (auto& client : slow) {
-    EXPECT_EQ(client->read().status, 408);
-    EXPECT_TRUE(client->wait_closed());
+}
+
+TEST(HttpServer, TwoHundredHalfOpenConnectionsAreClosedInTime) {
+  Running http({.head_timeout = 500ms});
+  const auto begin = Clock::now();
+  std::vector<Client> slow = half_open(http.port());
+  EXPECT_EQ(slow[0].read().status, 408);
+  EXPECT_GE(Clock::now() - begin, 500ms);
+  for (size_t i = 0; i < slow.size(); ++i) {
+    if (i > 0) {
+      EXPECT_EQ(slow[i].read().status, 408);
+    }
+    EXPECT_TRUE(slow[i].wait_closed());
   }
-  EXPECT_GE(Clock::now() - begin, kHead);
-  EXPECT_LT(Clock::now() - begin, kHead + 2s);
+  EXPECT_LT(Clock::now() - begin, kPatience);
+  EXPECT_EQ(call(http.port(), "GET", "/echo").status, 200);
 }
 
 TEST(HttpServer, AHeadThatTricklesInDoesNotExtendItsDeadline) {
@@ -316,7 +323,7 @@ TEST(HttpServer, AHeadThatTricklesInDoesNotExtendItsDeadline) {
   const auto begin = Clock::now();
   // Until the server does not take it any more: it answers and closes, and the next bytes meet a reset.
   while (Clock::now() < begin + kPatience && client.send("G")) std::this_thread::sleep_for(20ms);
-  EXPECT_LT(Clock::now() - begin, 2s);
+  EXPECT_LT(Clock::now() - begin, 5s);
 }
 
 TEST(HttpServer, ABodyThatDoesNotComeAndAnIdleConnectionAreClosed) {
@@ -406,15 +413,19 @@ TEST(HttpServer, ALeavingClientIsNoticedAtOnceHoweverItLeaves) {
   int expected = 0;
   for (const char* path : {"/hold", "/stream"}) {
     for (int way = 0; way < 3; ++way) {
-      Client client(http.port());
-      ASSERT_TRUE(client.send(request_text("GET", path)));
-      const ResponderPtr held = http.handler.wait_held();
-      ASSERT_TRUE(held);
-      const auto left = Clock::now();
-      way == 0 ? client.close() : way == 1 ? client.reset() : client.half_close();
-      ASSERT_TRUE(http.handler.wait_disconnects(++expected)) << path << way;
-      EXPECT_LT(Clock::now() - left, 100ms) << path << way;
-      held->post([held] { held->respond({.status = 200, .body = "to nobody"}); });
+      auto fastest = Clock::duration::max();  // of some attempts: the machine may be busy with other things
+      for (int attempt = 0; attempt < 5; ++attempt) {
+        Client client(http.port());
+        ASSERT_TRUE(client.send(request_text("GET", path)));
+        const ResponderPtr held = http.handler.wait_held();
+        ASSERT_TRUE(held);
+        const auto left = Clock::now();
+        way == 0 ? client.close() : way == 1 ? client.reset() : client.half_close();
+        ASSERT_TRUE(http.handler.wait_disconnects(++expected)) << path << way;
+        fastest = std::min(fastest, Clock::now() - left);
+        held->post([held] { held->respond({.status = 200, .body = "to nobody"}); });
+      }
+      EXPECT_LT(fastest, 50ms) << path << way;
     }
   }
   EXPECT_EQ(call(http.port(), "GET", "/echo").status, 200);
