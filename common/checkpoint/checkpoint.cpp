@@ -85,11 +85,10 @@ Config read_config(const std::string& directory, Problems& problems) {
   if (std::filesystem::exists(generation, ec)) {
     if (const auto more = ConfigReader::open(generation, problems)) read_tokens(*more, false, spec);
   }
-  for (int32_t id : spec.eos_token_ids) {
-    if (spec.vocab_size != 0 && static_cast<uint32_t>(id) >= spec.vocab_size) {
-      config->problem("eos_token_id", fmt::format("{} is outside of the vocabulary of {}", id, spec.vocab_size));
-    }
-  }
+  // Ids outside of the vocabulary can never come; small models inherit them from a large one's config.
+  const auto outside = [&](int32_t id) { return spec.vocab_size != 0 && static_cast<uint32_t>(id) >= spec.vocab_size; };
+  std::erase_if(spec.eos_token_ids, outside);
+  if (spec.bos_token_id >= 0 && outside(spec.bos_token_id)) spec.bos_token_id = -1;
   return out;
 }
 

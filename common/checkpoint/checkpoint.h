@@ -34,7 +34,7 @@ struct TensorView {
 
 struct MlpTensors {
   TensorView gate, up, down;                 // (width, hidden), (width, hidden), (hidden, width)
-  TensorView gate_bias, up_bias, down_bias;  // vectors; absent unless expert_bias
+  TensorView gate_bias, up_bias, down_bias;  // vectors; absent unless expert_bias or mlp_bias
 };
 
 struct LayerTensors {
@@ -46,6 +46,7 @@ struct LayerTensors {
   TensorView sinks;
   // kLatent: q (without query LoRA) or q_a, q_a_norm, q_b; kv_b rows are, per head, [nope keys | values]
   TensorView q_a, q_a_norm, q_b, kv_a, kv_a_norm, kv_b;
+  TensorView q_a_bias, kv_a_bias;  // absent unless qkv_bias
 
   MlpTensors dense;  // layers without experts
   TensorView router, router_bias, correction_bias;

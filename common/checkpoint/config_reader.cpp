@@ -113,6 +113,10 @@ void ConfigReader::problem(std::string_view key, std::string_view what) const {
 
 bool ConfigReader::has(Key key) const { return find(key) != nullptr; }
 
+bool ConfigReader::is_null(Key key) const {
+  return !has(key) && object_->contains(json::string_view(key.name.data(), key.name.size()));
+}
+
 uint32_t ConfigReader::count(Key key, uint32_t minimum, uint32_t maximum) const {
   if (find(key) == nullptr) {
     problem(key.name, fmt::format("missing, must be an integer from {} to {}", minimum, maximum));

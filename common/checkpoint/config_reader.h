@@ -34,6 +34,7 @@ class ConfigReader {
 
   // Is there, and not null.
   bool has(Key key) const;
+  bool is_null(Key key) const;
   // An integer in [minimum, maximum]; 0 after a problem. Required, unless there is a fallback for absent or null.
   uint32_t count(Key key, uint32_t minimum, uint32_t maximum) const;
   uint32_t count_or(Key key, uint32_t fallback, uint32_t minimum, uint32_t maximum) const;

@@ -42,6 +42,8 @@ Elements attention_elements(const ModelSpec& s) {
   e.matrix +=
       hidden * (latent + s.rope_dim) + latent * heads * (s.nope_dim + s.v_head_dim) + hidden * heads * s.v_head_dim;
   e.vector = query + latent;
+  if (s.qkv_bias) e.vector += query + latent + s.rope_dim;
+  if (s.o_bias) e.vector += hidden;
   return e;
 }
 
@@ -52,7 +54,7 @@ Elements layer_elements(const ModelSpec& s, const LayerSpec& layer) {
   Elements e = attention_elements(s);
   e.vector += 2 * uint64_t{s.hidden};
   if (!layer.experts) {
-    e += mlp_elements(s.hidden, s.dense_width, false);
+    e += mlp_elements(s.hidden, s.dense_width, s.mlp_bias);
     return e;
   }
   e.vector += uint64_t{s.expert_count} * s.hidden;

@@ -46,7 +46,7 @@ struct ModelSpec {
   uint32_t kv_head_count = 0;  // kGrouped
   uint32_t head_dim = 0;       // kGrouped: of q, k and v. kLatent: qk_nope + qk_rope
   float softmax_scale = 1.0F;  // YaRN's factor included
-  bool qkv_bias = false;
+  bool qkv_bias = false;       // kLatent: of q_a and kv_a
   bool o_bias = false;
   bool qk_norm = false;  // RMS norm of q and k over head_dim, per head, before rope
   bool sinks = false;
@@ -63,6 +63,7 @@ struct ModelSpec {
 
   kernels::ActivationSpec activation;  // of every MLP
   uint32_t dense_width = 0;            // intermediate size of dense layers
+  bool mlp_bias = false;               // dense layers have biases
   // Experts; expert_count 0 = a dense model.
   uint32_t expert_count = 0;
   uint32_t expert_width = 0;

@@ -6,10 +6,11 @@
 
 namespace switchyard::checkpoint {
 
-RopeConfig read_rope_config(const ConfigReader& config, double default_theta, uint32_t max_position) {
-  RopeConfig rope;
-  rope.theta = config.positive_or("rope_theta", default_theta);
+RopeConfig read_rope_config(const ConfigReader& config, const RopeConfig& absent, uint32_t max_position) {
+  const double theta = config.positive_or("rope_theta", absent.theta);
   const auto section = config.section({"rope_parameters", "rope_scaling"});
+  RopeConfig rope = section ? RopeConfig{} : absent;
+  rope.theta = theta;
   if (!section) return rope;
   // Inside rope_parameters; published files have it beside rope_scaling.
   rope.theta = section->positive_or("rope_theta", rope.theta);
@@ -18,11 +19,13 @@ RopeConfig read_rope_config(const ConfigReader& config, double default_theta, ui
     return rope;
   }
   const std::string kind =
-      section->choice_or({"rope_type", "type"}, "default", {"default", "linear", "yarn", "llama3"});
+      section->choice_or({"rope_type", "type"}, "default", {"default", "linear", "dynamic", "yarn", "llama3"});
   if (rope.theta <= 1) section->problem("rope_theta", "must be above 1");
   if (kind == "default") return rope;
   rope.factor = section->positive("factor");
   if (rope.factor < 1) section->problem("factor", "must be 1 or more");
+  // Dynamic NTK scaling begins beyond max_position_embeddings, where no sequence goes here.
+  if (kind == "dynamic") return rope;
   if (kind == "linear") {
     rope.kind = RopeConfig::Kind::kLinear;
     return rope;

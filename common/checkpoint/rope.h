@@ -24,9 +24,9 @@ struct RopeConfig {
   double low_freq_factor = 1, high_freq_factor = 4;
 };
 
-// From rope_parameters (transformers 5) or rope_theta and rope_scaling (published). max_position: for YaRN without an
-// original length.
-RopeConfig read_rope_config(const ConfigReader& config, double default_theta, uint32_t max_position);
+// From rope_parameters (transformers 5) or rope_theta and rope_scaling (published). absent: what a config without
+// scaling means, and the theta of one without. max_position: for YaRN without an original length.
+RopeConfig read_rope_config(const ConfigReader& config, const RopeConfig& absent, uint32_t max_position);
 
 // YaRN's 0.1 m ln(scale) + 1; 1 for scale <= 1.
 double yarn_mscale(double scale, double m);

@@ -215,13 +215,13 @@ RowReader stacked(std::vector<const TensorView*> parts) {
 void plan_latent_attention(const checkpoint::ModelSpec& spec, const LayerTensors& tensors, Loader& loader,
                            LayerWeights& layer) {
   if (spec.q_lora_rank != 0) {
-    loader.matrix(tensors.q_a, TensorView{}, &layer.q_a);
+    loader.matrix(tensors.q_a, tensors.q_a_bias, &layer.q_a);
     loader.vector(tensors.q_a_norm, &layer.q_a_norm);
     loader.matrix(tensors.q_b, TensorView{}, &layer.q_b);
   } else {
     loader.matrix(tensors.q, TensorView{}, &layer.q_b);
   }
-  loader.matrix(tensors.kv_a, TensorView{}, &layer.kv_a);
+  loader.matrix(tensors.kv_a, tensors.kv_a_bias, &layer.kv_a);
   loader.vector(tensors.kv_a_norm, &layer.kv_a_norm);
 
   const uint32_t head_rows = spec.nope_dim + spec.v_head_dim;

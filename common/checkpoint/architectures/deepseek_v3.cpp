@@ -11,14 +11,14 @@ void read_spec(const ConfigReader& config, ModelSpec& spec) {
   read_experts(config, {"n_routed_experts", "num_local_experts"}, "moe_intermediate_size", spec);
   config.choice_or("scoring_func", "sigmoid", {"sigmoid"});
   config.choice_or("topk_method", "noaux_tc", {"noaux_tc"});
-  read_groups(config, 2, spec);
+  read_groups(config, 2, 8, 4, spec);
   spec.router.score = kernels::RouterScore::kSigmoid;
   spec.router.group_score = kernels::GroupScore::kSumOfBestTwo;
   spec.router.normalize = config.flag_or("norm_topk_prob", true);
-  spec.router.scaling = static_cast<float>(config.positive("routed_scaling_factor"));
+  spec.router.scaling = static_cast<float>(config.positive_or("routed_scaling_factor", 2.5));
   spec.correction_bias = true;
   read_shared_experts(config, spec);
-  read_first_dense(config, spec);
+  read_first_dense(config, 3, spec);
   read_dense_width(config, spec);
 }
 

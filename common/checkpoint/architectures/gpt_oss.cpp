@@ -14,7 +14,14 @@ namespace {
 
 void read_spec(const ConfigReader& config, ModelSpec& spec) {
   read_base(config, spec);
-  read_grouped_attention(config, 150000, spec);
+  GroupedDefaults defaults;
+  defaults.head_dim = 64;
+  defaults.rope.kind = RopeConfig::Kind::kYarn;
+  defaults.rope.theta = 150000;
+  defaults.rope.factor = 32;
+  defaults.rope.original_max_position = 4096;
+  defaults.rope.truncate = false;
+  read_grouped_attention(config, defaults, spec);
   spec.qkv_bias = spec.o_bias = config.flag_or("attention_bias", true);
   spec.sinks = true;
   read_experts(config, {"num_local_experts", "num_experts"}, "intermediate_size", spec);

@@ -6,9 +6,9 @@ namespace {
 
 void read_spec(const ConfigReader& config, ModelSpec& spec) {
   read_base(config, spec);
-  read_grouped_attention(config, 10000, spec);
+  read_grouped_attention(config, {}, spec);
   spec.qkv_bias = spec.o_bias = config.flag_or("attention_bias", false);
-  if (config.flag_or("mlp_bias", false)) config.problem("mlp_bias", "true is not supported");
+  spec.mlp_bias = config.flag_or("mlp_bias", false);
   read_dense_width(config, spec);
 }
 

@@ -6,7 +6,7 @@ namespace {
 
 void read_spec(const ConfigReader& config, ModelSpec& spec) {
   read_base(config, spec);
-  read_grouped_attention(config, 1e6, spec);
+  read_grouped_attention(config, {.rope = {.theta = 1e6}}, spec);
   read_experts(config, {"num_local_experts", "num_experts"}, "intermediate_size", spec);
   spec.router.score = kernels::RouterScore::kSoftmax;
   spec.router.normalize = true;

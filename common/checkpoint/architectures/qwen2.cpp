@@ -6,9 +6,9 @@ namespace {
 
 void read_spec(const ConfigReader& config, ModelSpec& spec) {
   read_base(config, spec);
-  read_grouped_attention(config, 10000, spec);
+  read_grouped_attention(config, {}, spec);
   spec.qkv_bias = true;
-  read_qwen_windows(config, true, spec);
+  read_qwen_windows(config, QwenWindows::kFromMaxWindowLayers, spec);
   read_dense_width(config, spec);
 }
 

@@ -7,9 +7,9 @@ namespace {
 
 void read_spec(const ConfigReader& config, ModelSpec& spec) {
   read_base(config, spec);
-  read_grouped_attention(config, 10000, spec);
+  read_grouped_attention(config, {}, spec);
   spec.qkv_bias = config.flag_or("qkv_bias", true);
-  read_qwen_windows(config, true, spec);
+  read_qwen_windows(config, QwenWindows::kEvenBelowMaxWindowLayers, spec);
   read_experts(config, {"num_experts", "num_local_experts"}, "moe_intermediate_size", spec);
   spec.router.score = kernels::RouterScore::kSoftmax;
   spec.router.normalize = config.flag_or("norm_topk_prob", false);

@@ -6,10 +6,10 @@ namespace {
 
 void read_spec(const ConfigReader& config, ModelSpec& spec) {
   read_base(config, spec);
-  read_grouped_attention(config, 10000, spec);
+  read_grouped_attention(config, {.head_dim = 128}, spec);
   spec.qkv_bias = spec.o_bias = config.flag_or("attention_bias", false);
   spec.qk_norm = true;
-  read_qwen_windows(config, true, spec);
+  read_qwen_windows(config, QwenWindows::kFromMaxWindowLayers, spec);
   read_dense_width(config, spec);
 }
 

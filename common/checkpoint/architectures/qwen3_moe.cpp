@@ -6,10 +6,10 @@ namespace {
 
 void read_spec(const ConfigReader& config, ModelSpec& spec) {
   read_base(config, spec);
-  read_grouped_attention(config, 10000, spec);
+  read_grouped_attention(config, {}, spec);
   spec.qkv_bias = spec.o_bias = config.flag_or("attention_bias", false);
   spec.qk_norm = true;
-  read_qwen_windows(config, false, spec);  // all layers slide or none
+  read_qwen_windows(config, QwenWindows::kAll, spec);
   read_experts(config, {"num_experts", "num_local_experts"}, "moe_intermediate_size", spec);
   spec.router.score = kernels::RouterScore::kSoftmax;
   spec.router.normalize = config.flag_or("norm_topk_prob", false);

@@ -17,7 +17,7 @@ void read_base(const ConfigReader& config, ModelSpec& spec) {
   config.choice_or("hidden_act", "silu", {"silu", "swish"});
 }
 
-void read_grouped_attention(const ConfigReader& config, double default_theta, ModelSpec& spec, double default_partial) {
+void read_grouped_attention(const ConfigReader& config, const GroupedDefaults& defaults, ModelSpec& spec) {
   spec.attention = AttentionKind::kGrouped;
   spec.head_count = config.count("num_attention_heads", 1, kHeadsMax);
   spec.kv_head_count = config.count_or("num_key_value_heads", spec.head_count, 1, kHeadsMax);
@@ -27,6 +27,8 @@ void read_grouped_attention(const ConfigReader& config, double default_theta, Mo
   }
   if (config.has("head_dim")) {
     spec.head_dim = config.count("head_dim", 1, kHeadDimMax);
+  } else if (defaults.head_dim != 0 && !config.is_null("head_dim")) {
+    spec.head_dim = defaults.head_dim;
   } else if (spec.hidden != 0 && spec.head_count != 0) {
     if (spec.hidden % spec.head_count != 0) {
       config.problem("num_attention_heads", fmt::format("{} does not divide hidden_size {}, and head_dim is not given",
@@ -37,12 +39,12 @@ void read_grouped_attention(const ConfigReader& config, double default_theta, Mo
   }
   if (spec.head_dim != 0) spec.softmax_scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(spec.head_dim)));
 
-  const RopeConfig rope = read_rope_config(config, default_theta, spec.max_position);
+  const RopeConfig rope = read_rope_config(config, defaults.rope, spec.max_position);
   const auto section = config.section({"rope_parameters", "rope_scaling"});
-  double partial = config.positive_or("partial_rotary_factor", default_partial);
+  double partial = config.positive_or("partial_rotary_factor", defaults.partial_rotary_factor);
   if (section) partial = section->positive_or("partial_rotary_factor", partial);
   if (partial > 1) config.problem("partial_rotary_factor", "must not be above 1");
-  if (partial != 1 && default_partial == 1) {
+  if (partial != 1 && defaults.partial_rotary_factor == 1) {
     config.problem("partial_rotary_factor", "is not part of this architecture");
   }
   kernels::RopeSpec layout;
@@ -71,10 +73,9 @@ void read_latent_attention(const ConfigReader& config, bool interleaved, ModelSp
   spec.rope_dim = config.count("qk_rope_head_dim", 2, kHeadDimMax);
   spec.v_head_dim = config.count("v_head_dim", 1, kHeadDimMax);
   spec.head_dim = spec.nope_dim + spec.rope_dim;
-  if (config.flag_or("attention_bias", false))
-    config.problem("attention_bias", "true is not supported with this attention");
+  spec.qkv_bias = spec.o_bias = config.flag_or("attention_bias", false);
 
-  const RopeConfig rope = read_rope_config(config, 10000, spec.max_position);
+  const RopeConfig rope = read_rope_config(config, RopeConfig{}, spec.max_position);
   if (spec.nope_dim == 0 || spec.rope_dim == 0) return;
   if (spec.rope_dim % 2 != 0) {
     config.problem("qk_rope_head_dim",
@@ -121,13 +122,17 @@ bool read_layer_types(const ConfigReader& config, uint32_t window, ModelSpec& sp
   return true;
 }
 
-void read_qwen_windows(const ConfigReader& config, bool by_layer, ModelSpec& spec) {
+void read_qwen_windows(const ConfigReader& config, QwenWindows which, ModelSpec& spec) {
   const bool used = config.flag_or("use_sliding_window", false);
   const uint32_t given = config.count_or("sliding_window", 0, 0, kPositionsMax);
   const uint32_t window = used ? given : 0;
   if (read_layer_types(config, window, spec) || window == 0) return;
-  const uint32_t first = by_layer ? config.count("max_window_layers", 0, kLayersMax) : 0;
-  for (size_t i = first; i < spec.layers.size(); ++i) spec.layers[i].window = window;
+  const uint32_t bound = config.count_or("max_window_layers", 28, 0, kLayersMax);
+  for (size_t i = 0; i < spec.layers.size(); ++i) {
+    const bool slides = which == QwenWindows::kAll || (which == QwenWindows::kFromMaxWindowLayers && i >= bound) ||
+                        (which == QwenWindows::kEvenBelowMaxWindowLayers && i % 2 == 0 && i < bound);
+    if (slides) spec.layers[i].window = window;
+  }
 }
 
 void read_experts(const ConfigReader& config, Key expert_count, Key expert_width, ModelSpec& spec) {
@@ -141,9 +146,10 @@ void read_experts(const ConfigReader& config, Key expert_count, Key expert_width
   }
 }
 
-void read_groups(const ConfigReader& config, uint32_t best_of, ModelSpec& spec) {
-  const uint32_t groups = config.count_or("n_group", 1, 1, kExpertsMax);
-  const uint32_t chosen = config.count_or("topk_group", groups, 1, kExpertsMax);
+void read_groups(const ConfigReader& config, uint32_t best_of, uint32_t default_groups, uint32_t default_chosen,
+                 ModelSpec& spec) {
+  const uint32_t groups = config.count_or("n_group", default_groups, 1, kExpertsMax);
+  const uint32_t chosen = config.count_or("topk_group", default_chosen, 1, kExpertsMax);
   if (groups == 0 || chosen == 0) return;
   spec.router.group_count = groups;
   spec.router.group_top_k = chosen;
@@ -161,7 +167,7 @@ void read_groups(const ConfigReader& config, uint32_t best_of, ModelSpec& spec) 
   }
 }
 
-void read_first_dense(const ConfigReader& config, ModelSpec& spec) {
+void read_first_dense(const ConfigReader& config, uint32_t default_first, ModelSpec& spec) {
   if (config.has("mlp_layer_types")) {
     const auto types = config.texts("mlp_layer_types");
     if (types.size() != spec.layers.size()) {
@@ -178,7 +184,7 @@ void read_first_dense(const ConfigReader& config, ModelSpec& spec) {
     }
     return;
   }
-  const uint32_t first = config.count("first_k_dense_replace", 0, kLayersMax);
+  const uint32_t first = config.count_or("first_k_dense_replace", default_first, 0, kLayersMax);
   const uint32_t every = config.count_or("moe_layer_freq", 1, 1, kLayersMax);
   for (size_t i = first; every != 0 && i < spec.layers.size(); ++i) spec.layers[i].experts = i % every == 0;
 }
@@ -232,14 +238,18 @@ void resolve_latent(const ModelSpec& spec, TensorSource& source, const std::stri
     layer.q = source.linear(attn + "q_proj.weight", q_rows, spec.hidden);
   } else {
     layer.q_a = source.linear(attn + "q_a_proj.weight", spec.q_lora_rank, spec.hidden);
+    if (spec.qkv_bias) layer.q_a_bias = source.vector(attn + "q_a_proj.bias", spec.q_lora_rank);
     layer.q_a_norm = source.vector(attn + "q_a_layernorm.weight", spec.q_lora_rank);
     layer.q_b = source.linear(attn + "q_b_proj.weight", q_rows, spec.q_lora_rank);
   }
   layer.kv_a = source.linear(attn + "kv_a_proj_with_mqa.weight", spec.kv_lora_rank + spec.rope_dim, spec.hidden);
+  if (spec.qkv_bias)
+    layer.kv_a_bias = source.vector(attn + "kv_a_proj_with_mqa.bias", spec.kv_lora_rank + spec.rope_dim);
   layer.kv_a_norm = source.vector(attn + "kv_a_layernorm.weight", spec.kv_lora_rank);
   layer.kv_b =
       source.linear(attn + "kv_b_proj.weight", spec.head_count * (spec.nope_dim + spec.v_head_dim), spec.kv_lora_rank);
   layer.o = source.linear(attn + "o_proj.weight", spec.hidden, spec.head_count * spec.v_head_dim);
+  if (spec.o_bias) layer.o_bias = source.vector(attn + "o_proj.bias", spec.hidden);
 }
 
 }  // namespace
@@ -265,12 +275,17 @@ void resolve_trunk(const ModelSpec& spec, TensorSource& source, ModelTensors& te
   }
 }
 
-MlpTensors resolve_mlp(TensorSource& source, const std::string& name, uint32_t hidden, uint32_t width,
+MlpTensors resolve_mlp(TensorSource& source, const std::string& name, uint32_t hidden, uint32_t width, bool bias,
                        const ExpertNames& names) {
   MlpTensors mlp;
   mlp.gate = source.linear(fmt::format("{}.{}.weight", name, names.gate), width, hidden);
   mlp.up = source.linear(fmt::format("{}.{}.weight", name, names.up), width, hidden);
   mlp.down = source.linear(fmt::format("{}.{}.weight", name, names.down), hidden, width);
+  if (bias) {
+    mlp.gate_bias = source.vector(fmt::format("{}.{}.bias", name, names.gate), width);
+    mlp.up_bias = source.vector(fmt::format("{}.{}.bias", name, names.up), width);
+    mlp.down_bias = source.vector(fmt::format("{}.{}.bias", name, names.down), hidden);
+  }
   return mlp;
 }
 
@@ -280,7 +295,7 @@ void resolve_standard(const ModelSpec& spec, TensorSource& source, ModelTensors&
     LayerTensors& layer = tensors.layers[i];
     const std::string prefix = fmt::format("model.layers.{}.", i);
     if (!spec.layers[i].experts) {
-      layer.dense = resolve_mlp(source, prefix + "mlp", spec.hidden, spec.dense_width, ExpertNames{});
+      layer.dense = resolve_mlp(source, prefix + "mlp", spec.hidden, spec.dense_width, spec.mlp_bias, ExpertNames{});
       continue;
     }
     const std::string router = prefix + names.router;
@@ -288,11 +303,11 @@ void resolve_standard(const ModelSpec& spec, TensorSource& source, ModelTensors&
     if (spec.correction_bias)
       layer.correction_bias = source.vector(router + ".e_score_correction_bias", spec.expert_count);
     for (uint32_t e = 0; e < spec.expert_count; ++e) {
-      layer.experts.push_back(
-          resolve_mlp(source, fmt::format("{}{}.{}", prefix, names.experts, e), spec.hidden, spec.expert_width, names));
+      layer.experts.push_back(resolve_mlp(source, fmt::format("{}{}.{}", prefix, names.experts, e), spec.hidden,
+                                          spec.expert_width, false, names));
     }
     if (spec.shared_width != 0)
-      layer.shared = resolve_mlp(source, prefix + names.shared, spec.hidden, spec.shared_width, names);
+      layer.shared = resolve_mlp(source, prefix + names.shared, spec.hidden, spec.shared_width, false, names);
     if (spec.shared_gate) layer.shared_gate = source.matrix(prefix + "mlp.shared_expert_gate.weight", 1, spec.hidden);
   }
 }

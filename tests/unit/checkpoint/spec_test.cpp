@@ -272,6 +272,70 @@ TEST(Spec, EndOfSequenceIdsComeFromBothFilesOnce) {
   EXPECT_EQ(spec_of(copy.path()).bos_token_id, -1);
 }
 
+TEST(Spec, TokenIdsOutsideOfTheVocabularyAreLeftOut) {
+  const CheckpointCopy copy("llama3-tiny");
+  copy.configure({{"eos_token_id", {6, 512, 200002}}, {"bos_token_id", 512}});
+  testing::write_json(copy.file("generation_config.json"), boost::json::object{{"eos_token_id", 600}});
+  EXPECT_EQ(spec_of(copy.path()).eos_token_ids, (std::vector<int32_t>{6}));
+  EXPECT_EQ(spec_of(copy.path()).bos_token_id, -1);
+}
+
+// What transformers' configuration classes take for keys that are not there.
+TEST(Spec, AbsentKeysMeanWhatTheArchitectureSays) {
+  const CheckpointCopy qwen3("qwen3-tiny");
+  qwen3.configure({{"head_dim", nullptr}});
+  EXPECT_EQ(spec_of(qwen3.path()).head_dim, 128U);
+
+  const CheckpointCopy gpt_oss("gpt-oss-mxfp4-tiny");
+  gpt_oss.configure({{"head_dim", nullptr}, {"rope_scaling", nullptr}, {"rope_theta", nullptr}});
+  const ModelSpec s = spec_of(gpt_oss.path());
+  EXPECT_EQ(s.head_dim, 64U);
+  // YaRN of 4096 positions by 32, theta 150000, not truncated: 0.1 ln 32 + 1, and the ramp from 8.09 to 17.4.
+  EXPECT_FLOAT_EQ(s.rope.magnitude, 1.3465736F);
+  ASSERT_EQ(s.rope.inverse_frequency.size(), 32U);
+  EXPECT_FLOAT_EQ(s.rope.inverse_frequency[0], 1.0F);
+  EXPECT_NEAR(s.rope.inverse_frequency[12], 0.006794959489732219, 1e-9);
+  EXPECT_NEAR(s.rope.inverse_frequency[31], 3.0235114281192144e-07, 1e-13);
+
+  const CheckpointCopy glm("glm4-moe-tiny");
+  glm.configure({{"head_dim", nullptr}, {"first_k_dense_replace", nullptr}, {"partial_rotary_factor", nullptr}});
+  EXPECT_EQ(spec_of(glm.path()).head_dim, 16U);  // 64 / 4
+  EXPECT_EQ(spec_of(glm.path()).rope.layout.rotary_dim, 8U);
+  EXPECT_EQ(experts_of(spec_of(glm.path())), "dEE");
+
+  const CheckpointCopy r1("r1-tiny");
+  r1.configure({{"n_group", nullptr}, {"topk_group", nullptr}, {"first_k_dense_replace", nullptr}});
+  EXPECT_EQ(spec_of(r1.path()).router.group_count, 8U);
+  EXPECT_EQ(spec_of(r1.path()).router.group_top_k, 4U);
+  EXPECT_EQ(experts_of(spec_of(r1.path())), "dddE");
+}
+
+TEST(Spec, ANullHeadDimIsThatOfTheHiddenSize) {
+  const CheckpointCopy copy("gpt-oss-tiny");
+  boost::json::object config = testing::read_json(copy.file("config.json"));
+  config["head_dim"] = nullptr;
+  testing::write_json(copy.file("config.json"), config);
+  EXPECT_EQ(spec_of(copy.path()).head_dim, 16U);  // 64 / 4
+}
+
+TEST(Spec, Qwen2MoeWindowsSlideOnEvenLayersBelowMaxWindowLayers) {
+  const CheckpointCopy copy("qwen2-moe-tiny");
+  copy.configure(
+      {{"use_sliding_window", true}, {"sliding_window", 20}, {"max_window_layers", nullptr}, {"layer_types", nullptr}});
+  EXPECT_EQ(windows_of(spec_of(copy.path())), (std::vector<uint32_t>{20, 0, 20}));
+  copy.configure({{"max_window_layers", 2}});
+  EXPECT_EQ(windows_of(spec_of(copy.path())), (std::vector<uint32_t>{20, 0, 0}));
+}
+
+// Only beyond max_position_embeddings it would differ.
+TEST(Spec, DynamicScalingIsNone) {
+  const CheckpointCopy copy("llama3-tiny");
+  copy.configure({{"rope_scaling", nullptr}});
+  const auto plain = spec_of(copy.path()).rope.inverse_frequency;
+  copy.configure({{"rope_scaling", {{"type", "dynamic"}, {"factor", 4}}}});
+  EXPECT_EQ(spec_of(copy.path()).rope.inverse_frequency, plain);
+}
+
 TEST(Spec, LinearScalingDividesAndDefaultIsAccepted) {
   const CheckpointCopy copy("llama3-tiny");
   copy.configure({{"rope_scaling", {{"type", "linear"}, {"factor", 4}}}});
