@@ -297,6 +297,7 @@ class ApiImpl final : public Api {
       std::vector<int32_t> ids;
       std::string text;
       if (auto* given = std::get_if<std::string>(&prompt)) {
+        if (!model_->facts().has_tokenizer) return invalid_request(kNoTokenizer, "prompt");
         ids = tokenizer->encode(*given, request->add_special_tokens);
         if (request->echo) text = std::move(*given);
       } else {
@@ -347,6 +348,7 @@ class ApiImpl final : public Api {
       if (!prompt)
         return invalid_request("Missing required parameter: 'prompt' or 'messages'.", "prompt",
                                "missing_required_parameter");
+      if (!model_->facts().has_tokenizer) return invalid_request(kNoTokenizer, "prompt");
       ids = model_->tokenizer()->encode(*prompt, add_special);
     }
     JsonWriter json;

@@ -20,6 +20,7 @@ namespace switchyard::http {
 struct ModelFacts {
   std::string name;            // as served
   int32_t vocab_size = 0;      // ids are in [0, vocab_size)
+  bool has_tokenizer = true;   // false: prompts are token ids, and answers have no text
   uint32_t max_model_len = 0;  // prompt and answer, tokens
   std::vector<int32_t> eos_token_ids;
   double temperature = 1.0;

@@ -17,6 +17,9 @@ namespace {
 
 namespace json = boost::json;
 
+constexpr const char* kNoTokens =
+    R"({"model": {"type": "BPE", "vocab": {}, "merges": []}, "decoder": {"type": "ByteLevel"}, "added_tokens": []})";
+
 Result<std::string> read_text(const std::string& file) {
   std::ifstream in(file, std::ios::binary);
   if (!in) return Error{Errc::kIo, "cannot read " + file};
@@ -64,6 +67,13 @@ class LoadedModel final : public ServedModel {
         config.max_model_len == 0 ? spec.max_position : std::min(config.max_model_len, spec.max_position);
     facts_.eos_token_ids = spec.eos_token_ids;
     SWITCHYARD_TRY(read_generation_config(config.path + "/generation_config.json", facts_));
+    if (!std::filesystem::exists(config.path + "/tokenizer.json")) {
+      log_warn("the model has no tokenizer.json: prompts must be token ids, and answers have no text",
+               {{"model", facts_.name}});
+      facts_.has_tokenizer = false;
+      SWITCHYARD_ASSIGN(tokenizer_, text::Tokenizer::parse(kNoTokens, ""));
+      return {};
+    }
     SWITCHYARD_ASSIGN(tokenizer_, text::Tokenizer::load(config.path));
 
     std::string source;
@@ -85,6 +95,7 @@ class LoadedModel final : public ServedModel {
   int64_t created() const override { return created_; }
 
   Result<std::vector<int32_t>> chat_tokens(const ChatRequest& chat, bool add_special_tokens) const override {
+    if (!facts_.has_tokenizer) return Error{Errc::kInvalid, kNoTokenizer};
     if (!template_)
       return Error{Errc::kInvalid,
                    "This model has no chat template (model.chat_template sets one); use /v1/completions."};
@@ -111,7 +122,10 @@ class LoadedModel final : public ServedModel {
 
 }  // namespace
 
-std::string ServedModel::token_string(int32_t id) const { return tokenizer()->decode(std::span(&id, 1), false); }
+std::string ServedModel::token_string(int32_t id) const {
+  if (!facts().has_tokenizer) return fmt::format("token_id:{}", id);
+  return tokenizer()->decode(std::span(&id, 1), false);
+}
 
 Result<std::shared_ptr<const ServedModel>> ServedModel::load(const config::ModelConfig& config) {
   auto model = std::make_shared<LoadedModel>();

@@ -16,21 +16,27 @@
 
 namespace switchyard::http {
 
+// What prompts that are text are refused with when the model has no tokenizer.
+inline constexpr const char* kNoTokenizer =
+    "This model has no tokenizer.json; give the prompt as token ids to /v1/completions.";
+
 class ServedModel {
  public:
   // Reads config.json, generation_config.json, tokenizer and template; blocks. Errors name the file. A model without a
-  // chat template is served, and its chat endpoint refuses.
+  // chat template is served, and its chat endpoint refuses; so is a directory without tokenizer.json, and prompts that
+  // are text are refused.
   static Result<std::shared_ptr<const ServedModel>> load(const config::ModelConfig& config);
   virtual ~ServedModel() = default;
 
   virtual const ModelFacts& facts() const = 0;
+  // One without tokens when the model has none.
   virtual std::shared_ptr<const text::Tokenizer> tokenizer() const = 0;
   // The ids of a chat, or why the template refuses it (kInvalid).
   virtual Result<std::vector<int32_t>> chat_tokens(const ChatRequest& chat, bool add_special_tokens) const = 0;
   // Seconds since 1970 when it was loaded: "created" of /v1/models.
   virtual int64_t created() const = 0;
 
-  // One token as text, special or not; broken UTF-8 as U+FFFD.
+  // One token as text, special or not; broken UTF-8 as U+FFFD. "token_id:N" without a tokenizer.
   std::string token_string(int32_t id) const;
 };
 

@@ -19,10 +19,18 @@ GOLDEN = ROOT / "tests" / "data" / "golden"
 START_SECONDS = 60  # ready takes half a second; the rest is for a machine that does other things
 
 
+PORTS_GIVEN = set()
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Another one at each call, which the system alone does not promise."""
+    while True:
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            port = s.getsockname()[1]
+        if port not in PORTS_GIVEN:
+            PORTS_GIVEN.add(port)
+            return port
 
 
 def processes_with(word):

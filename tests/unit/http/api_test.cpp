@@ -3,9 +3,11 @@
 #include "frontend/http/api.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <boost/json.hpp>
 #include <chrono>
+#include <filesystem>
 #include <set>
 #include <thread>
 
@@ -341,6 +343,47 @@ TEST(ApiWithoutRanks, SaysThatItIsNotReadyAndWhy) {
   }
   // What is wrong with a request is said even so.
   EXPECT_EQ(call(frontend.port(), "POST", kChatPath, "{").status, 400);
+}
+
+// config.json is all that this model has beside its weights.
+TEST(ApiWithoutTokenizer, TakesTokenIdsAndRefusesText) {
+  const std::string directory = testing::TempDir() + "/model-without-tokenizer-" + std::to_string(getpid());
+  std::filesystem::create_directories(directory);
+  std::filesystem::copy_file(SWITCHYARD_TEST_DATA "/golden/qwen3-moe-tiny/config.json", directory + "/config.json",
+                             std::filesystem::copy_options::overwrite_existing);
+  FakeCluster cluster;
+  cluster.model_path = directory;
+  TestFrontend frontend(cluster);
+  ASSERT_TRUE(frontend.wait_ready());
+  cluster.rank().answer_with([](const wire::Generate& generate) {
+    EXPECT_EQ((std::vector<int32_t>(generate.prompt_token_ids().begin(), generate.prompt_token_ids().end())),
+              (std::vector<int32_t>{3, 1, 2}));
+    wire::Output output = output_of_ids({7, 9}, wire::FINISH_LENGTH);
+    for (const int32_t id : {7, 9}) {
+      wire::TokenLogprob* score = output.add_logprobs();
+      score->set_token_id(id);
+      score->set_logprob(-0.5F);
+    }
+    return std::vector<wire::Output>{output};
+  });
+  const Answer ids = call(frontend.port(), "POST", kCompletionPath,
+                          R"({"prompt":[3,1,2],"logprobs":0,"return_token_ids":true,"max_tokens":2})");
+  ASSERT_EQ(ids.status, 200) << ids.body;
+  const json::value choice = json::parse(ids.body).at("choices").at(0);
+  EXPECT_EQ(choice.at("token_ids"), (json::array{7, 9}));
+  EXPECT_EQ(choice.at("text"), "");
+  EXPECT_EQ(choice.at("logprobs").at("tokens"), (json::array{"token_id:7", "token_id:9"}));
+  for (const auto& [path, body, param] :
+       std::vector<std::tuple<const char*, std::string, const char*>>{{kCompletionPath, completion_body(), "prompt"},
+                                                                      {kChatPath, chat_body(), "messages"},
+                                                                      {"/tokenize", R"({"prompt":"Q"})", "prompt"}}) {
+    const Answer answer = call(frontend.port(), "POST", path, body);
+    EXPECT_EQ(answer.status, 400) << path;
+    const json::object error = error_of(answer);
+    EXPECT_EQ(error.at("param"), json::value(param)) << path;
+    EXPECT_NE(error.at("message").as_string().find("no tokenizer.json"), json::string::npos) << path;
+  }
+  std::filesystem::remove_all(directory);
 }
 
 TEST(ApiLimits, RequestsBeyondTheLimitAreToldToComeAgain) {

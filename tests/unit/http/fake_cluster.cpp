@@ -192,7 +192,7 @@ void FakeCluster::kill_coordinator() { coordinator_->stop(); }
 config::ClusterConfig FakeCluster::config() const {
   config::ClusterConfig config;
   config.secret_file = directory_ + "/secret";
-  config.model.path = model_directory();
+  config.model.path = model_path.empty() ? model_directory() : model_path;
   config.model.served_model_name = "tiny";
   config.coordinator.port = port_;
   config.frontend.port = 0;

@@ -86,6 +86,8 @@ class FakeCluster {
   // For a frontend of this cluster.
   config::ClusterConfig config() const;
 
+  std::string model_path;  // that a frontend serves; qwen3-moe-tiny until it is set
+
  private:
   wire::Frame frame() const;
 
