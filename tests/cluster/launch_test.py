@@ -208,8 +208,11 @@ class StartsThatCannotSucceed(unittest.TestCase):
             path.write_text(json.dumps(config))
         self.assertIn("NobodyForCausalLM", self.broken(rename))
 
-    def test_no_tokenizer(self):
-        self.assertIn("tokenizer.json", self.broken(lambda model: os.remove(os.path.join(model, "tokenizer.json"))))
+    def test_a_tokenizer_that_is_no_json(self):
+        def spoil(model):
+            with open(os.path.join(model, "tokenizer.json"), "w") as f:
+                f.write("{")
+        self.assertIn("tokenizer.json", self.broken(spoil))
 
     def test_more_ranks_than_experts(self):
         self.assertIn("17 ranks for 16 experts", self.serve(GOLDEN / "r1-tiny", "--data-parallel-size", 17))
