@@ -118,7 +118,7 @@ Result<Checkpoint> Checkpoint::open(const std::string& directory) {
   if (config_sound && !tensor_files.tensors().empty()) {
     TensorSource source(tensor_files, config.quantization, problems);
     config.architecture->resolve(config.spec, source, files->tensors);
-    source.report_extras(config.spec.layers.size());
+    source.report_extras(config.spec.layers.size(), config.spec.prediction_layer_count);
   } else if (problems.empty()) {
     problems.add(fmt::format("{}: has no tensors", tensor_files.path()));
   }

@@ -150,7 +150,7 @@ double ConfigReader::positive_or(Key key, double fallback) const {
   const auto number = as_number(*value);
   if (!number || !std::isfinite(*number) || !(*number > 0)) {
     problem(spelled(key), fmt::format("must be a number above 0, is {}", shown(*value)));
-    return 1.0;
+    return fallback;
   }
   return *number;
 }

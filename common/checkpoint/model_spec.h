@@ -60,6 +60,7 @@ struct ModelSpec {
 
   RopeParameters rope;
   std::vector<LayerSpec> layers;
+  uint32_t prediction_layer_count = 0;  // multi-token prediction: layers behind these in the files, which nobody reads
 
   kernels::ActivationSpec activation;  // of every MLP
   uint32_t dense_width = 0;            // intermediate size of dense layers

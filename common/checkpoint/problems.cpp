@@ -16,6 +16,7 @@ Error Problems::to_error(const std::string& subject) const {
   std::string message = fmt::format("{}: {} problems", subject, count_);
   for (const std::string& line : lines_) message += "\n  " + line;
   if (count_ > lines_.size()) message += fmt::format("\n  ... and {} more", count_ - lines_.size());
+  message += "\nthe first of them: " + lines_.front();
   return {code_, std::move(message)};
 }
 

@@ -23,7 +23,8 @@ class Problems {
   size_t count() const { return count_; }
   const std::vector<std::string>& lines() const { return lines_; }
 
-  // One line as it is; several under a line that counts them and names the subject.
+  // One line as it is; several under a line that counts them and names the subject, and the first once more at the end:
+  // what a person sees in a terminal, and most often the cause of the others.
   Error to_error(const std::string& subject) const;
 
  private:

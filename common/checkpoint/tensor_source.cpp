@@ -87,11 +87,15 @@ void TensorSource::ignore(const std::string& name) {
   if (const auto at = files_.find(name)) used_[*at] = true;
 }
 
-void TensorSource::report_extras(size_t layer_count) {
+void TensorSource::report_extras(size_t layer_count, size_t prediction_layer_count) {
   for (size_t i = 0; i < used_.size(); ++i) {
     const TensorEntry& tensor = files_.tensors()[i];
     if (used_[i] || tensor.damaged) continue;
-    if (layer_of(tensor.name) >= static_cast<int64_t>(layer_count)) continue;
+    const int64_t layer = layer_of(tensor.name);
+    if (layer >= static_cast<int64_t>(layer_count) &&
+        layer < static_cast<int64_t>(layer_count + prediction_layer_count)) {
+      continue;
+    }
     if (tensor.name.ends_with("rotary_emb.inv_freq")) continue;
     problems_.add(
         fmt::format("{}: {} {} is not part of this model", place(tensor), tensor.type_name, shape_text(tensor.shape)));

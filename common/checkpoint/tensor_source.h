@@ -42,9 +42,9 @@ class TensorSource {
   // Counts as asked for, if it is there.
   void ignore(const std::string& name);
 
-  // Tensors that nobody asked for are problems, but for those of layers >= layer_count (multi-token prediction) and
-  // rotary_emb.inv_freq.
-  void report_extras(size_t layer_count);
+  // Tensors that nobody asked for are problems, but for those of the prediction_layer_count layers behind the
+  // layer_count of the model, and rotary_emb.inv_freq.
+  void report_extras(size_t layer_count, size_t prediction_layer_count);
 
   const Quantization& quantization() const { return quantization_; }
 

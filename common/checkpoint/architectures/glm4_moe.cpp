@@ -20,6 +20,7 @@ void read_spec(const ConfigReader& config, ModelSpec& spec) {
   read_shared_experts(config, spec);
   read_first_dense(config, 1, spec);
   read_dense_width(config, spec);
+  read_prediction_layers(config, spec);
 }
 
 }  // namespace

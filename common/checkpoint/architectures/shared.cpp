@@ -203,6 +203,10 @@ void read_dense_width(const ConfigReader& config, ModelSpec& spec) {
   spec.dense_width = all_experts ? 0 : config.count("intermediate_size", 1, kSideMax);
 }
 
+void read_prediction_layers(const ConfigReader& config, ModelSpec& spec) {
+  spec.prediction_layer_count = config.count_or({"num_nextn_predict_layers", "num_mtp_layers"}, 1, 0, kLayersMax);
+}
+
 void read_shared_experts(const ConfigReader& config, ModelSpec& spec) {
   const uint32_t count = config.count_or("n_shared_experts", 0, 0, kExpertsMax);
   const uint64_t width = uint64_t{count} * spec.expert_width;

@@ -55,6 +55,8 @@ void read_first_dense(const ConfigReader& config, uint32_t default_first, ModelS
 void read_sparse_step(const ConfigReader& config, ModelSpec& spec);
 // intermediate_size; required when some layer has no experts. Call when spec.layers[i].experts is known.
 void read_dense_width(const ConfigReader& config, ModelSpec& spec);
+// DeepSeek V3 and GLM: num_nextn_predict_layers, one when it is not given.
+void read_prediction_layers(const ConfigReader& config, ModelSpec& spec);
 // n_shared_experts MLPs of expert_width each, as one.
 void read_shared_experts(const ConfigReader& config, ModelSpec& spec);
 

@@ -87,9 +87,35 @@ TEST_F(Weights, AllProblemsAreListedAtOnce) {
   expect_parts(refusal(copy), {"3 problems", "lm_head.weight is missing", "tensor surprise", "model.norm.weight"});
 }
 
+TEST_F(Weights, LayersThatTheModelDoesNotHaveAreExtras) {
+  tensors["model.layers.3.mlp.gate.weight"] = {"BF16", {3}, std::string(6, 'x')};
+  save();
+  expect_parts(refusal(copy), {"tensor model.layers.3.mlp.gate.weight at ", "is not part of this model"});
+}
+
+TEST(PredictionLayers, AreIgnoredAndNoOthers) {
+  const CheckpointCopy copy("glm4-moe-tiny");
+  copy.configure({{"num_nextn_predict_layers", 2}});
+  RawTensors tensors = testing::read_raw(copy.file("model.safetensors"));
+  tensors["model.layers.3.shared_head.norm.weight"] = {"BF16", {3}, std::string(6, 'x')};
+  tensors["model.layers.4.odd"] = {"F4", {1}, std::string(9, 'x')};
+  testing::write_raw(copy.file("model.safetensors"), tensors);
+  EXPECT_EQ(refusal(copy), "");
+  copy.configure({{"num_nextn_predict_layers", nullptr}});  // 1
+  expect_parts(refusal(copy), {"tensor model.layers.4.odd at ", "is not part of this model"});
+}
+
+TEST_F(Weights, TheLastLineIsTheFirstProblem) {
+  for (auto& [name, tensor] : tensors) tensor.type = "I16";
+  save();
+  const std::string message = refusal(copy);
+  EXPECT_EQ(message.substr(message.rfind('\n') + 1),
+            "the first of them: " + file() + ": tensor model.embed_tokens.weight at " +
+                offset("model.embed_tokens.weight") +
+                ": is I16 [512, 64]; expected BF16, F16 or F32 of shape [512, 64]");
+}
+
 TEST_F(Weights, HarmlessExtrasAreIgnored) {
-  tensors["model.layers.3.mlp.shared_head.norm.weight"] = {"BF16", {3}, std::string(6, 'x')};
-  tensors["model.layers.17.odd"] = {"F4", {1}, std::string(9, 'x')};
   tensors["model.layers.0.self_attn.rotary_emb.inv_freq"] = {"F32", {16}, std::string(64, 'x')};
   save();
   EXPECT_EQ(refusal(copy), "");
@@ -274,6 +300,10 @@ INSTANTIATE_TEST_SUITE_P(
                    "llama3-tiny",
                    R"({"architectures": null})",
                    {"architectures: a model without a name is not supported"}},
+        ConfigCase{"Theta",
+                   "r1-tiny",
+                   R"({"rope_theta": "x"})",
+                   {"config.json: rope_theta: must be a number above 0, is \"x\""}},
         ConfigCase{"KvHeads",
                    "llama3-tiny",
                    R"({"num_key_value_heads": 3})",

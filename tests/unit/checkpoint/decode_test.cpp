@@ -218,6 +218,9 @@ TEST(Decode, TransposedMatricesLargerThanATileAreReadRight) {
                   {"num_hidden_layers", 1},
                   {"layer_types", {"full_attention"}}});
   RawTensors tensors = testing::read_raw(copy.file("model.safetensors"));
+  std::erase_if(tensors, [](const auto& tensor) {
+    return tensor.first.starts_with("model.layers.") && !tensor.first.starts_with("model.layers.0.");
+  });
   const auto fill = [&](const std::string& name, std::vector<uint64_t> shape) {
     RawTensor tensor{"BF16", shape, ""};
     uint64_t count = 1;
