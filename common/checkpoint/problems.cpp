@@ -6,6 +6,12 @@ namespace switchyard::checkpoint {
 
 void Problems::add(Errc code, std::string line) {
   if (count_ == 0) code_ = code;
+  if (first_.empty()) first_ = line;
+  ++count_;
+  if (lines_.size() < kListedMax) lines_.push_back(std::move(line));
+}
+
+void Problems::add_minor(std::string line) {
   ++count_;
   if (lines_.size() < kListedMax) lines_.push_back(std::move(line));
 }
@@ -16,7 +22,7 @@ Error Problems::to_error(const std::string& subject) const {
   std::string message = fmt::format("{}: {} problems", subject, count_);
   for (const std::string& line : lines_) message += "\n  " + line;
   if (count_ > lines_.size()) message += fmt::format("\n  ... and {} more", count_ - lines_.size());
-  message += "\nthe first of them: " + lines_.front();
+  message += "\nthe first of them: " + (first_.empty() ? lines_.front() : first_);
   return {code_, std::move(message)};
 }
 

@@ -18,19 +18,22 @@ class Problems {
   void add(std::string line) { add(Errc::kInvalid, std::move(line)); }
   // The error's code is that of the first problem.
   void add(Errc code, std::string line);
+  // One that comes of another as a rule, as bytes without a tensor where a tensor is missing.
+  void add_minor(std::string line);
 
   bool empty() const { return count_ == 0; }
   size_t count() const { return count_; }
   const std::vector<std::string>& lines() const { return lines_; }
 
-  // One line as it is; several under a line that counts them and names the subject, and the first once more at the end:
-  // what a person sees in a terminal, and most often the cause of the others.
+  // One line as it is; several under a line that counts them and names the subject, and the first that is not minor
+  // once more at the end: what a person sees in a terminal, and most often the cause of the others.
   Error to_error(const std::string& subject) const;
 
  private:
   Errc code_ = Errc::kInvalid;
   size_t count_ = 0;
   std::vector<std::string> lines_;
+  std::string first_;  // not minor; empty while all are
 };
 
 }  // namespace switchyard::checkpoint

@@ -249,7 +249,7 @@ bool read_safetensors(const std::string& path, Problems& problems, std::vector<T
       t->damaged = true;
       problems.add(fmt::format("{}: overlaps tensor {}, which ends at offset {}", place(*t), previous->name, end));
     } else if (t->offset > end && complete) {
-      problems.add(
+      problems.add_minor(
           fmt::format("{}: {} bytes at offset {} before it belong to no tensor", place(*t), t->offset - end, end));
     }
     if (t->offset + t->bytes >= end) {
@@ -258,7 +258,7 @@ bool read_safetensors(const std::string& path, Problems& problems, std::vector<T
     }
   }
   if (complete && end < file->size()) {
-    problems.add(fmt::format("{}: {} bytes at offset {} belong to no tensor", path, file->size() - end, end));
+    problems.add_minor(fmt::format("{}: {} bytes at offset {} belong to no tensor", path, file->size() - end, end));
   }
   return true;
 }

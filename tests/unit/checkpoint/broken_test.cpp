@@ -115,6 +115,22 @@ TEST_F(Weights, TheLastLineIsTheFirstProblem) {
                 ": is I16 [512, 64]; expected BF16, F16 or F32 of shape [512, 64]");
 }
 
+TEST_F(Weights, BytesWithoutATensorAreNotTheFirstProblemWhereATensorIsMissing) {
+  save();
+  // The header's entry is blanked: its bytes stay.
+  std::string bytes = testing::read_bytes(file());
+  const std::string entry = bytes.substr(bytes.find("\"lm_head.weight\""));
+  const std::string text = entry.substr(0, entry.find('}') + 2);  // with the comma
+  ASSERT_EQ(text.back(), ',');
+  bytes.replace(bytes.find(text), text.size(), std::string(text.size(), ' '));
+  testing::write_bytes(file(), bytes);
+  const std::string message = refusal(copy);
+  expect_parts(message, {"2 problems", "belong to no tensor"});
+  EXPECT_EQ(message.substr(message.rfind('\n') + 1),
+            "the first of them: " + file() +
+                ": tensor lm_head.weight is missing; expected BF16, F16 or F32 of shape [512, 64]");
+}
+
 TEST_F(Weights, HarmlessExtrasAreIgnored) {
   tensors["model.layers.0.self_attn.rotary_emb.inv_freq"] = {"F32", {16}, std::string(64, 'x')};
   save();
