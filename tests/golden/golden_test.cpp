@@ -4,7 +4,8 @@
 // The reference is transformers' own model in float32 (tests/data/golden/README.md); tolerances are the manifest's.
 // Greedy continuations and router choices are exact in float32.
 //
-// SWITCHYARD_GOLDEN in the environment: another directory of such checkpoints (tests/tools/make_odd_checkpoints.py).
+// SWITCHYARD_GOLDEN in the environment: another directory of such checkpoints instead
+// (tests/tools/make_odd_checkpoints.py).
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -21,12 +22,14 @@ namespace {
 
 using kernels::WeightForm;
 
-const std::string kGolden = [] {
+std::vector<std::string> directories() {
   const char* other = std::getenv("SWITCHYARD_GOLDEN");
-  return std::string(other != nullptr ? other : SWITCHYARD_TEST_DATA "/golden");
-}();
+  if (other != nullptr) return {other};
+  return {SWITCHYARD_TEST_DATA "/golden", SWITCHYARD_TEST_DATA "/odd"};
+}
 
 struct Case {
+  std::string directory;
   std::string model;
   std::string backend;
 };
@@ -55,7 +58,7 @@ class Recorder final : public worker::ForwardObserver {
 class Golden : public ::testing::TestWithParam<Case> {
  protected:
   void SetUp() override {
-    reference_ = load_reference(kGolden, GetParam().model);
+    reference_ = load_reference(GetParam().directory, GetParam().model);
     auto opened = checkpoint::Checkpoint::open(reference_.directory);
     ASSERT_TRUE(opened.ok()) << opened.error().message;
     checkpoint_ = std::make_unique<checkpoint::Checkpoint>(std::move(*opened));
@@ -192,8 +195,10 @@ TEST_P(Golden, LogitsInBfloat16StayNear) {
 std::vector<Case> cases() {
   std::vector<Case> all;
   const auto backends = kernels::cpu_backends();
-  for (const auto& model : golden_names(kGolden)) {
-    for (size_t b = 0; b < backends.count; ++b) all.push_back({model, backends.tables[b]->name});
+  for (const auto& directory : directories()) {
+    for (const auto& model : golden_names(directory)) {
+      for (size_t b = 0; b < backends.count; ++b) all.push_back({directory, model, backends.tables[b]->name});
+    }
   }
   return all;
 }

@@ -31,13 +31,10 @@ const char* const kGolden[] = {"deepseek-v2-lite-tiny",
                                "qwen3-tiny",
                                "r1-tiny"};
 
-// SWITCHYARD_GOLDEN in the environment: all checkpoints of another directory (tests/tools/make_odd_checkpoints.py).
-std::string golden_directory() {
-  const char* other = std::getenv("SWITCHYARD_GOLDEN");
-  return other != nullptr ? other : SWITCHYARD_TEST_DATA "/golden";
-}
+const char* const kOdd[] = {"gptoss-c", "llama-d", "qwen3moe-a", "v3-bias"};
 
 struct Case {
+  std::string directory;
   std::string model;
   WeightForm form;
 };
@@ -45,7 +42,7 @@ struct Case {
 class SameBits : public ::testing::TestWithParam<Case> {
  protected:
   void SetUp() override {
-    auto opened = checkpoint::Checkpoint::open(golden_directory() + "/" + GetParam().model);
+    auto opened = checkpoint::Checkpoint::open(GetParam().directory + "/" + GetParam().model);
     ASSERT_TRUE(opened.ok()) << opened.error().message;
     checkpoint_ = std::make_unique<checkpoint::Checkpoint>(std::move(*opened));
   }
@@ -179,15 +176,20 @@ TEST_P(SameBits, AsAReplayOfTokensGeneratedBefore) {
   expect_same(run_group(*checkpoint_, options(), replays).answers, rest, "replay");
 }
 
+// SWITCHYARD_GOLDEN in the environment: all checkpoints of another directory instead
+// (tests/tools/make_odd_checkpoints.py).
 std::vector<Case> cases() {
   std::vector<Case> all;
-  const bool other = std::getenv("SWITCHYARD_GOLDEN") != nullptr;
-  const std::vector<std::string> models =
-      other ? golden_names(golden_directory()) : std::vector<std::string>(std::begin(kGolden), std::end(kGolden));
-  for (const std::string& model : models) {
-    all.push_back({model, WeightForm::kFloat32});
-    all.push_back({model, WeightForm::kBfloat16});
+  const auto add = [&](const std::string& directory, const std::string& model) {
+    all.push_back({directory, model, WeightForm::kFloat32});
+    all.push_back({directory, model, WeightForm::kBfloat16});
+  };
+  if (const char* other = std::getenv("SWITCHYARD_GOLDEN")) {
+    for (const std::string& model : golden_names(other)) add(other, model);
+    return all;
   }
+  for (const char* model : kGolden) add(SWITCHYARD_TEST_DATA "/golden", model);
+  for (const char* model : kOdd) add(SWITCHYARD_TEST_DATA "/odd", model);
   return all;
 }
 
