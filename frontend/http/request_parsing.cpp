@@ -104,6 +104,21 @@ void read_stream(RequestFields& fields, GenerationRequest& request) {
   if (!inner.ok()) fields.fail("stream_options: " + inner.error()->message, "stream_options", inner.error()->code);
 }
 
+// What other servers know and this one does not yet: an answer as if they had not asked would be a wrong one. Fields
+// that nobody knows are ignored, as OpenAI's SDKs expect.
+void refuse_unsupported(RequestFields& fields) {
+  for (const char* name :
+       {"structured_outputs", "guided_json", "guided_regex", "guided_choice", "guided_grammar", "prompt_logprobs",
+        "allowed_token_ids", "bad_words", "truncate_prompt_tokens", "use_beam_search", "continue_final_message"}) {
+    const json::value* value = fields.find(name);
+    if (value == nullptr) continue;
+    const bool asks_for_nothing =
+        (value->is_bool() && !value->get_bool()) || (value->is_array() && value->get_array().empty());
+    if (!asks_for_nothing)
+      return fields.fail(fmt::format("'{}' is not supported.", name), name, "unsupported_parameter");
+  }
+}
+
 void read_sampling(RequestFields& fields, const ModelFacts& model, GenerationRequest& request) {
   wire::Sampling& s = request.sampling;
   const auto as_float = [](double value) { return static_cast<float>(value); };
@@ -147,6 +162,7 @@ void read_sampling(RequestFields& fields, const ModelFacts& model, GenerationReq
   s.mutable_stop_token_ids()->Add(request.stop_token_ids.begin(), request.stop_token_ids.end());
   request.min_tokens = static_cast<uint32_t>(fields.integer("min_tokens", 0, kTokensMax).value_or(0));
   s.set_min_tokens(request.min_tokens);
+  refuse_unsupported(fields);
 }
 
 void check_min_tokens(RequestFields& fields, const GenerationRequest& request) {
@@ -272,6 +288,9 @@ std::optional<ApiError> parse_chat_prompt(const json::object& body, ChatRequest&
     // vLLM too leaves the tools out of the prompt then.
     else if (choice->is_string() && choice->get_string() == "none")
       request.tools = nullptr;
+    else if (!choice->is_string() || choice->get_string() != "auto")
+      fields.fail("'tool_choice' other than 'auto' and 'none' is not supported.", "tool_choice",
+                  "unsupported_parameter");
   }
   if (const json::value* kwargs = fields.find("chat_template_kwargs"); kwargs != nullptr) {
     if (kwargs->is_object())

@@ -87,6 +87,8 @@ TEST(RequestParsing, ARefusalOfAChatNamesTheField) {
       {R"("messages":[{"role":"user","content":[{"type":"image_url"}]}])", "messages[0].content"},
       {R"("tools":{})", "tools"},
       {R"("chat_template_kwargs":[])", "chat_template_kwargs"},
+      {R"("tool_choice":"required")", "tool_choice"},
+      {R"("structured_outputs":{"regex":"a"})", "structured_outputs"},
       {R"("response_format":{"type":"json_object"})", "response_format"},
       {R"("model":"other")", "model"},
       {R"("priority":"high")", "priority"},
@@ -119,6 +121,10 @@ TEST(RequestParsing, ARefusalOfACompletionNamesTheField) {
       {R"("prompt":"a","suffix":"b")", "suffix"},
       {R"("prompt":"a","best_of":2)", "best_of"},
       {R"("prompt":"a","echo":1)", "echo"},
+      {R"("prompt":"a","guided_choice":["x"])", "guided_choice"},
+      {R"("prompt":"a","allowed_token_ids":[1])", "allowed_token_ids"},
+      {R"("prompt":"a","prompt_logprobs":1)", "prompt_logprobs"},
+      {R"("prompt":"a","use_beam_search":true)", "use_beam_search"},
   };
   for (const Refusal& refusal : refusals) {
     CompletionRequest request;
@@ -130,7 +136,8 @@ TEST(RequestParsing, ARefusalOfACompletionNamesTheField) {
 
 TEST(RequestParsing, GapsAreFilledFromTheModelsGenerationConfig) {
   ChatRequest request;
-  ASSERT_FALSE(chat(R"("temperature":null,"unknown_field":[{}],"top_k":-1)", request));
+  ASSERT_FALSE(
+      chat(R"("temperature":null,"unknown_field":[{}],"bad_words":[],"use_beam_search":false,"top_k":-1)", request));
   EXPECT_FLOAT_EQ(request.sampling.temperature(), 0.6F);
   EXPECT_FLOAT_EQ(request.sampling.top_p(), 0.95F);
   EXPECT_EQ(request.sampling.top_k(), 0);
