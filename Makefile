@@ -38,10 +38,10 @@ bench: deps build-all
 	build/bench/venv/bin/python tests/bench/run.py $(BENCH)
 
 # Unit tests under AddressSanitizer and UndefinedBehaviorSanitizer, and those of threads and sockets under ThreadSanitizer.
-tsan_folders = $(patsubst tests/unit/%/CMakeLists.txt,%,$(wildcard $(addsuffix /CMakeLists.txt,$(addprefix tests/unit/,net kernels scheduler exchange))))
+tsan_folders = $(patsubst tests/unit/%/CMakeLists.txt,%,$(wildcard $(addsuffix /CMakeLists.txt,$(addprefix tests/unit/,net kernels scheduler exchange coordinator http))))
 sanitize: deps
 	cmake --preset asan && cmake --build build-asan --target tests/unit/all
-	LSAN_OPTIONS=suppressions=$(CURDIR)/tests/lsan.supp ctest --test-dir build-asan/tests/unit -j2 --output-on-failure
+	ASAN_OPTIONS=quarantine_size_mb=8 LSAN_OPTIONS=suppressions=$(CURDIR)/tests/lsan.supp ctest --test-dir build-asan/tests/unit -j2 --output-on-failure
 	cmake --preset tsan && cmake --build build-tsan --target $(patsubst %,tests/unit/%/all,$(tsan_folders))
 	set -e; for folder in $(tsan_folders); do ctest --test-dir build-tsan/tests/unit/$$folder -j2 --output-on-failure; done
 
