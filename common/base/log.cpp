@@ -9,7 +9,8 @@ namespace switchyard {
 namespace {
 
 struct LogState {
-  std::shared_ptr<spdlog::logger> logger = std::make_shared<spdlog::logger>("", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  std::shared_ptr<spdlog::logger> logger =
+      std::make_shared<spdlog::logger>("", std::make_shared<spdlog::sinks::stderr_sink_mt>());
   std::string process;
   bool json = false;
 };
@@ -84,7 +85,8 @@ void log(LogLevel level, std::string_view message, std::initializer_list<LogFiel
     line += "}";
   } else {
     line = fmt::format("[{}] {}", s.process, message);
-    for (const auto& f : fields) line += fmt::format(" {}={}", f.key, needs_quotes(f.value) ? quoted(f.value) : f.value);
+    for (const auto& f : fields)
+      line += fmt::format(" {}={}", f.key, needs_quotes(f.value) ? quoted(f.value) : f.value);
   }
   s.logger->log(spd, "{}", line);
 }
