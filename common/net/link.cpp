@@ -172,7 +172,7 @@ void Link::finish_writing() {
   if (error) fail(*closing_);
 }
 
-void Link::fail(Error error) {
+void Link::fail(const Error& error) {
   if (ended_) return;
   ended_ = true;
   closed_.store(true, std::memory_order_release);

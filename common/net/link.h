@@ -47,7 +47,7 @@ class Link final : public Connection, public std::enable_shared_from_this<Link> 
   // Sends what is queued, tells the peer, and ends when it has closed as well or time is up.
   void close_within(std::chrono::milliseconds limit, Error reason);
   // Ends at once.
-  void fail(Error error);
+  void fail(const Error& error);
 
   bool open() const { return open_; }
   bool ended() const { return ended_; }

@@ -289,7 +289,7 @@ void Session::append_head(int status, const std::string& content_type, std::opti
   owner_.handler().answered(path_, status);
 }
 
-void Session::respond(uint64_t request, HttpResponse response) {
+void Session::respond(uint64_t request, const HttpResponse& response) {
   if (!answering(request) || streaming_) return;
   append_head(response.status, response.content_type, response.body.size(), response.headers);
   if (!head_only_) queue_ += response.body;

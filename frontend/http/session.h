@@ -50,7 +50,7 @@ class Session final : public std::enable_shared_from_this<Session> {
 
   // For the Responder of request number `request`; other numbers do nothing.
   bool answering(uint64_t request) const { return phase_ == Phase::kAnswering && request == request_ && !answered_; }
-  void respond(uint64_t request, HttpResponse response);
+  void respond(uint64_t request, const HttpResponse& response);
   void begin_stream(uint64_t request, const std::string& content_type,
                     const std::vector<std::pair<std::string, std::string>>& headers);
   void write_stream(uint64_t request, std::string_view data);

@@ -77,8 +77,8 @@ class Loader {
   }
 
   // A matrix of given size whose rows come from `read`; bias parts, when present, stand one after the other.
-  void matrix(WeightForm form, uint32_t n, uint32_t k, RowReader read, std::vector<const TensorView*> bias,
-              PackedMatrix* target) {
+  void matrix(WeightForm form, uint32_t n, uint32_t k, const RowReader& read,
+              const std::vector<const TensorView*>& bias, PackedMatrix* target) {
     const size_t bytes = ops_.packed_bytes(form, n, k);
     const size_t at = take(bytes);
     size_t bias_at = 0;

@@ -238,7 +238,7 @@ std::optional<double> real_from_text(std::string_view text) {
 
 Value int_filter(Interpreter&, const Value& value, Arguments& a) {
   const auto p = bind("int", a, {"default", "base"});
-  const Value fallback = p[0] == nullptr ? Value(0) : *p[0];
+  Value fallback = p[0] == nullptr ? Value(0) : *p[0];
   if (value.is_bool() || value.is_integer()) return value.big();
   std::optional<double> real;
   if (value.is_float()) {

@@ -35,8 +35,8 @@ class Macro : public Object {
       taken.insert(parameters[i].text);
     }
     for (auto& [name, value] : arguments.named) {
-      const auto at =
-          std::find_if(parameters.begin(), parameters.end(), [&](const Parameter& p) { return p.text == name; });
+      const auto at = std::find_if(parameters.begin(), parameters.end(),
+                                   [&name = name](const Parameter& p) { return p.text == name; });
       if (at != parameters.end()) {
         if (!taken.insert(at->text).second) {
           fail(fmt::format("macro '{}' got multiple values for argument '{}'", definition_.name, name));
@@ -284,7 +284,8 @@ Value Interpreter::call(const Value& callee, Arguments& arguments) {
     fail(fmt::format("'{}' object is not callable", type_name(callee)));
   Depth depth(depth_, limits_.depth);
   charge_steps(1);
-  const auto held = callee.object();
+  // The call may assign to the variable that holds the callee.
+  const auto held = callee.object();  // NOLINT(performance-unnecessary-copy-initialization)
   return held->call(*this, arguments);
 }
 

@@ -23,6 +23,7 @@ struct Entry {
 
 Value list_of(const std::vector<std::string>& texts) {
   std::vector<Value> items;
+  items.reserve(texts.size());
   for (const auto& text : texts) items.emplace_back(text);
   return make_list(std::move(items));
 }

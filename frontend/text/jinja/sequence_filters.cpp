@@ -138,6 +138,7 @@ Value sort(Interpreter& interpreter, const Value& value, Arguments& a) {
   interpreter.charge_steps(keyed.size() * 8);
   sort_by(keyed, flag(p[0], false));
   std::vector<Value> out;
+  out.reserve(keyed.size());
   for (auto& [key, item] : keyed) out.push_back(std::move(item));
   return make_list(std::move(out));
 }
@@ -212,6 +213,7 @@ Value dict_sort(Interpreter& interpreter, const Value& value, Arguments& a) {
   interpreter.charge_steps(keyed.size() * 8);
   sort_by(keyed, flag(p[2], false));
   std::vector<Value> out;
+  out.reserve(keyed.size());
   for (auto& [key, pair] : keyed) out.push_back(std::move(pair));
   return make_list(std::move(out));
 }
