@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from training.data.sample import Task
-from training.data.tasks import arithmetic
+from training.data.tasks import arithmetic, strings
 
 MODULES = [
     arithmetic,
+    strings,
 ]
 
 TASKS: dict[str, Task] = {task.name: task for module in MODULES for task in module.TASKS}
