@@ -25,11 +25,11 @@ GIVEN_ZH = """
 """.split()
 
 COMPANY_EN = """
-Alder Amber Apex Arbor Aspen Aurora Beacon Birch Bluefin Brook Canyon Cedar Cobalt Comet Coral Crest Crown Delta Eagle
+Alder Amber Apex Arbor Aspen Aurora Beacon Birch Bluefin Brook Canyon Cedar Cobalt Comet Coral Crest Crown Eagle
 Ember Falcon Fern Flint Forge Garnet Glacier Granite Harbor Hazel Heron Horizon Indigo Iron Ivory Jasper Juniper Kestrel
-Lark Laurel Lotus Lunar Maple Meadow Meridian Nimbus North Oak Onyx Orbit Orchid Osprey Pearl Pine Pioneer Prairie
-Quartz Raven Redwood River Robin Sable Saffron Sierra Silver Slate Solar Spruce Sterling Summit Swift Tern Thistle
-Tidal Timber Topaz Tundra Valley Velvet Vertex Violet Walnut Willow Zenith
+Lark Laurel Lotus Lunar Maple Meadow Meridian Nimbus North Oak Onyx Orbit Orchid Osprey Pearl Pine Prairie
+Quartz Raven Redwood River Robin Sable Saffron Sierra Silver Slate Solar Spruce Summit Swift Tern Thistle
+Tidal Timber Topaz Tundra Valley Velvet Vertex Violet Walnut Willow
 """.split()
 
 COMPANY_KIND_EN = """
@@ -39,18 +39,18 @@ Bank Toys Homes Shipping Farms
 
 COMPANY_ZH = """
 恒川 远星 瑞河 明峰 金禾 海盛 天润 华澜 宏远 安泰 东岳 青禾 新程 云帆 博远 中恒 佳禾 鼎信 百川 星海 启明 和顺 长青 永丰 嘉瑞 南岭 北辰 西岭 晨光 锦程 万联
-泰和 联创 智远 光华 凌云 盛景 德源 同心 福源 雅致 银河 蓝天 绿洲 红石 白鹭 飞鸿 腾跃 瑞祥 正阳 通达 广博 力行 承远 卓越 优合 维新 创维科 思源 丰泽 江源 海岳
+泰和 联创 智远 光华 凌云 盛景 德源 同心 福源 雅致 银河 蓝天 绿洲 红石 白鹭 飞鸿 腾跃 瑞祥 正阳 通达 广博 力行 承远 卓越 优合 思源 丰泽 江源 海岳
 """.split()
 
 COMPANY_KIND_ZH = "食品 汽车 能源 机器人 纺织 物流 光学 软件 传媒 纸业 钢铁 水务 车业 工具 玻璃 航空 制药 银行 玩具 家居 航运 农业".split()
 
 BRAND_EN = """
 Acora Belvo Brisa Calix Corvo Dalmo Elvi Fenix Finlo Gravo Halden Ivaro Jolu Kando Korin Lumio Marvo Mirel Nexa Nivo
-Norva Olmo Orin Pavo Pixa Quilo Ravo Rilo Sandor Selva Solvi Tavo Telmo Tondo Ultra Vando Velo Vento Xeno Zando Zuri
+Norva Olmo Orin Pavo Pixa Quilo Ravo Rilo Sandor Selva Solvi Tavo Telmo Tondo Vando Velo Vento Xeno Zando Zuri
 """.split()
 
 BRAND_ZH = """
-星朗 乐途 美沃 佳音 清泉 悦居 云翼 飞乐 智享 优品 欧诺 凯尔 维朗 晨星 海尔斯 康佳乐 雅诺 朗格 小鹿 青鸟 白熊 极光 山野 木之 禾木 思享 拓野 迅捷 安居 暖阳 沐光 小橙
+星朗 乐途 美沃 佳音 清泉 悦居 云翼 飞乐 智享 优品 欧诺 凯尔 维朗 晨星 雅诺 朗格 小鹿 青鸟 白熊 极光 山野 木之 禾木 思享 拓野 迅捷 安居 暖阳 沐光 小橙
 """.split()
 
 # English and Chinese name of each kind of product.
@@ -71,3 +71,22 @@ CITIES = [
     ("Seoul", "首尔"), ("Singapore", "新加坡"), ("Sydney", "悉尼"), ("New York", "纽约"), ("Boston", "波士顿"),
     ("Chicago", "芝加哥"), ("Toronto", "多伦多"), ("Cairo", "开罗"), ("Dubai", "迪拜"), ("Mumbai", "孟买"),
 ]  # fmt: skip
+
+# Words for lists: common things, short.
+WORDS_EN = """
+air ant apple arm axe bag ball bank bean bear bed bee bell bird boat bone book box bread bridge bus cake cap car cat
+chair cheese city clock cloud coat coin corn cow cup dance day deer desk dog door dream drum duck ear egg eye farm
+field fire fish flag flower foot forest fox frog fruit game garden gate gift glass goat gold grape grass hand hat hill
+home honey horse house ice ink island jam jar key king kite knife lake lamp leaf lemon letter light lion map milk
+mirror moon mouse music nail nest night nose nut oil onion orange owl paper park pear pen piano pig plane plant plate
+pond queen rain ring river road rock roof room rope rose salt sand school sea seed shell ship shoe silk sky snow soap
+sock song soup spoon star stone storm street sugar sun table tea tent tiger tower train tree truck turtle wall water
+wave wheel whale wind window wine wolf wood wool yard zebra
+""".split()
+
+WORDS_ZH = """
+苹果 香蕉 葡萄 西瓜 桃子 橙子 草莓 柠檬 白菜 土豆 番茄 黄瓜 面包 牛奶 鸡蛋 米饭 面条 豆腐 蛋糕 茶叶 老虎 狮子 大象 猴子 兔子 小猫 小狗 乌龟 青蛙 蜜蜂 蝴蝶 鲸鱼
+天空 太阳 月亮 星星 白云 大海 河流 高山 森林 草原 沙漠 岛屿 雨水 雪花 春天 夏天 秋天 冬天 早晨 夜晚 学校 医院 银行 商店 公园 车站 机场 图书馆 桌子 椅子 窗户 房门 台灯
+镜子 钥匙 雨伞 书包 铅笔 钢笔 橡皮 字典 地图 报纸 汽车 火车 飞机 轮船 电话 电脑 电视 冰箱 钢琴 吉他 足球 篮球 老师 学生 医生 司机 厨师 农民 画家 歌手 红色 蓝色 绿色 黄色
+白色 黑色
+""".split()
