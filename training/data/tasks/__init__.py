@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from training.data.sample import Task
-from training.data.tasks import arithmetic, strings
+from training.data.tasks import arithmetic, chat, strings
 
 MODULES = [
     arithmetic,
+    chat,
     strings,
 ]
 
