@@ -1,0 +1,186 @@
+"""Legal tasks: risk points of a contract, its key fields, and the kind of a clause."""
+
+from __future__ import annotations
+
+import random
+
+from training.data import scoring
+from training.data.facts import Facts
+from training.data.sample import Message, Sample, Task, assistant, pick, user
+from training.data.tasks.legal_clauses import CLAUSE_KINDS, HARMLESS, RISKS
+
+ASK_RISKS = (
+    (
+        "Which clauses carry a risk?\n{}",
+        "Find the risks in this contract:\n{}",
+        "{}\n\nList the risk points.",
+        "Review this contract and name the risks.\n{}",
+        "Check the following clauses for risks:\n{}",
+        "{}\nWhat is risky here?",
+        "Contract:\n{}\nRisks?",
+    ),
+    (
+        "哪些条款有风险？\n{}",
+        "找出这份合同中的风险：\n{}",
+        "{}\n\n请列出风险点。",
+        "请审查合同并指出风险。\n{}",
+        "检查下列条款是否有风险：\n{}",
+        "{}\n这里有什么风险？",
+        "合同：\n{}\n风险点有哪些？",
+    ),
+)
+CLAUSE = ("Clause {}: {}.", "第{}条：{}。")
+NO_RISK = ("No risk found.", "未发现风险。")
+SAFE_SHARE = 0.6  # of the clauses without risk, those on a matter that can be one; the others are HARMLESS
+RISK_COUNTS = (0, 1, 1, 1, 2)  # risks per contract, equally likely
+
+ASK_FIELDS = (
+    (
+        "Give the parties, the amount and the date of this contract.\n{}",
+        "Extract party A, party B, amount and date: {}",
+        "{}\n\nWhat are the key fields of this contract?",
+        "Contract: {}\nList parties, amount and date.",
+        "Summarize this contract in four lines.\n{}",
+    ),
+    (
+        "请给出这份合同的双方、金额和日期。\n{}",
+        "提取甲方、乙方、金额和日期：{}",
+        "{}\n\n这份合同的关键信息有哪些？",
+        "合同：{}\n请列出双方、金额和日期。",
+        "用四行总结这份合同。\n{}",
+    ),
+)
+CONTRACTS = (
+    (
+        "This contract is made on {date} between {a} (party A) and {b} (party B). {b} delivers {goods} to {a} for {money}.",
+        "Party A: {a}. Party B: {b}. Party B rents out {goods} to party A from {start}. The total is {money}. Signed on {date}.",
+        "On {date}, {a}, called party A, and {b}, called party B, agreed on the repair of {goods}. Party A pays {money}.",
+        "{b} as party B services {goods} for {a}, which is party A. The work begins on {start}. Price: {money}. Date of signing: {date}.",
+        "Supply contract of {date}. Buyer (party A) is {a}, seller (party B) is {b}. Goods: {goods}. The price is {money}, payable in {days} days.",
+    ),
+    (
+        "本合同由{a}（甲方）与{b}（乙方）于{date}签订。乙方向甲方供应{goods}，总价{money}。",
+        "甲方：{a}。乙方：{b}。自{start}起，乙方向甲方出租{goods}，租金共{money}。签订日期：{date}。",
+        "{date}，{a}（以下称甲方）与{b}（以下称乙方）就{goods}维修达成协议，甲方支付{money}。",
+        "{b}作为乙方，为甲方{a}提供{goods}保养服务，{start}开工，价格为{money}。签订于{date}。",
+        "{date}供货合同：买方（甲方）为{a}，卖方（乙方）为{b}，货物为{goods}，价款{money}，{days}天内付清。",
+    ),
+)
+GOODS = (
+    ("printers", "打印机"), ("office chairs", "办公椅"), ("machines", "机床"), ("trucks", "卡车"), ("servers", "服务器"),
+    ("pumps", "水泵"), ("lifts", "电梯"), ("solar panels", "太阳能板"), ("cameras", "摄像头"), ("air conditioners", "空调"),
+)  # fmt: skip
+FIELDS = (("Party A", "Party B", "Amount", "Date"), ("甲方", "乙方", "金额", "日期"))
+
+ASK_KIND = (
+    ("What kind of clause is this? {}", "Classify this clause: {}", "{}\nWhich type of clause?", "Type of this contract clause: {}", "What is this clause about? {}"),
+    ("这是什么条款？{}", "给这个条款分类：{}", "{}\n属于哪类条款？", "合同条款类型：{}", "这个条款是关于什么的？{}"),
+)  # fmt: skip
+KIND = ("Type: {}.", "类型：{}。")
+
+FAR_PLACES = (
+    ("Panama", "巴拿马"), ("Cyprus", "塞浦路斯"), ("Malta", "马耳他"), ("Bermuda", "百慕大"), ("Monaco", "摩纳哥"),
+    ("Iceland", "冰岛"), ("Bahrain", "巴林"), ("Jamaica", "牙买加"), ("Fiji", "斐济"), ("Uruguay", "乌拉圭"),
+)  # fmt: skip
+
+
+def _money(rng: random.Random, language: str) -> str:
+    thousands = rng.randint(2, 980)
+    return pick(language, f"{thousands},000 euros", f"{thousands}万元")
+
+
+def _parties(rng: random.Random, facts: Facts, language: str) -> tuple[str, str]:
+    a = facts.company(language)
+    b = facts.company(language)
+    while b == a:
+        b = facts.company(language)
+    return a, b
+
+
+def _terms(rng: random.Random, facts: Facts, language: str) -> dict[str, str | int]:
+    """Values for the slots of clauses, new ones for each clause."""
+    return {
+        "money": _money(rng, language),
+        "days": rng.choice((5, 7, 10, 14, 15, 20, 30, 45, 60, 90)),
+        "months": rng.choice((6, 12, 18, 24, 36)),
+        "high": rng.choice((10, 15, 20, 25, 30, 40, 50)),
+        "low": rng.choice((2, 3, 4, 5)),
+        "far": pick(language, *rng.choice(FAR_PLACES)),
+        "date": facts.date(2024, 2028).text(language),
+    }
+
+
+def risks(expected: scoring.Expected, answer: Message) -> float:
+    """Lines that answer and `lines` share, divided by the lines of either: a wrong line costs as much as a missing one."""
+    given = {scoring.normalised(line) for line in (answer.get("content") or "").splitlines() if line.strip()}
+    wanted = {scoring.normalised(line) for line in expected["lines"]}
+    return len(given & wanted) / len(given | wanted)
+
+
+def contract_risks(rng: random.Random, facts: Facts, language: str) -> Sample:
+    """Two to five clauses, of which up to two carry a risk; the others settle their matter safely."""
+    a, b = _parties(rng, facts, language)
+    if rng.random() < 0.5:
+        a, b = pick(language, ("party A", "party B"), ("甲方", "乙方"))
+    count = rng.randint(2, 5)
+    chosen = rng.sample(RISKS, count)
+    found = rng.choice(RISK_COUNTS)
+    wordings = [risk.risky for risk in chosen[:found]]
+    for risk, other in zip(chosen[found:], rng.sample(range(len(HARMLESS)), count - found)):
+        wordings.append(risk.safe if rng.random() < SAFE_SHARE else HARMLESS[other])
+    order = rng.sample(range(count), count)
+
+    def contract() -> tuple[str, ...]:
+        texts = []
+        for place in order:
+            clause = rng.choice(pick(language, *wordings[place]))
+            text = clause.format(a=a, b=b, **_terms(rng, facts, language))
+            texts.append(text[0].upper() + text[1:])
+        return tuple(texts)
+
+    texts = facts.draw("clauses", contract)
+    lines = [
+        pick(language, *CLAUSE).format(number, pick(language, *chosen[place].name))
+        for number, place in enumerate(order, 1)
+        if place < found
+    ] or [pick(language, *NO_RISK)]
+    numbered = "\n".join(f"{number}. {text}" for number, text in enumerate(texts, 1))
+    question = rng.choice(pick(language, *ASK_RISKS)).format(numbered)
+    messages = [user(question), assistant("\n".join(lines))]
+    return Sample("contract_risks", language, "legal", messages, {"lines": lines})
+
+
+def contract_fields(rng: random.Random, facts: Facts, language: str) -> Sample:
+    a, b = _parties(rng, facts, language)
+    money, date = _money(rng, language), facts.date().text(language)
+    contract = rng.choice(pick(language, *CONTRACTS)).format(
+        a=a,
+        b=b,
+        money=money,
+        date=date,
+        start=facts.date().text(language),
+        goods=pick(language, *rng.choice(GOODS)),
+        days=rng.choice((10, 14, 30, 60)),
+    )
+    fields = dict(zip(pick(language, *FIELDS), (a, b, money, date)))
+    answer = "\n".join(pick(language, f"{name}: {value}", f"{name}：{value}") for name, value in fields.items())
+    question = rng.choice(pick(language, *ASK_FIELDS)).format(contract)
+    return Sample("contract_fields", language, "legal", [user(question), assistant(answer)], {"fields": fields})
+
+
+def clause_kind(rng: random.Random, facts: Facts, language: str) -> Sample:
+    a, b = _parties(rng, facts, language)
+    kind, *wordings = rng.choice(CLAUSE_KINDS)
+    forms = pick(language, *wordings)
+    clause = facts.draw("clause", lambda: rng.choice(forms).format(a=a, b=b, **_terms(rng, facts, language)))
+    answer = pick(language, *KIND).format(pick(language, *kind))
+    question = rng.choice(pick(language, *ASK_KIND)).format(clause)
+    messages = [user(question), assistant(answer)]
+    return Sample("clause_kind", language, "legal", messages, {"texts": [answer, pick(language, *kind)]})
+
+
+TASKS = [
+    Task("contract_risks", "legal", contract_risks, risks, 2.0, max_chars=800),
+    Task("contract_fields", "legal", contract_fields, scoring.fields, 1.2, max_chars=400),
+    Task("clause_kind", "legal", clause_kind, scoring.exact, 0.8, max_chars=250),
+]
