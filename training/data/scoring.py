@@ -50,6 +50,18 @@ def fields(expected: Expected, answer: Message) -> float:
     return sum(given.get(normalised(name)) == normalised(str(value)) for name, value in wanted.items()) / len(wanted)
 
 
+def json_fields(expected: Expected, answer: Message) -> float:
+    """The share of `fields` (name to value) that the answer, a JSON object, gives exactly; 0 for other text."""
+    try:
+        given = json.loads(answer.get("content") or "")
+    except ValueError:
+        return 0.0
+    if not isinstance(given, dict):
+        return 0.0
+    wanted = expected["fields"]
+    return sum(given.get(name) == value for name, value in wanted.items()) / len(wanted)
+
+
 def tool_call(expected: Expected, answer: Message) -> float:
     """Half for calling the tool `name` with valid JSON, half for the share of `arguments` that are exact."""
     calls = parsed_tool_calls(answer)

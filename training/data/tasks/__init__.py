@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from training.data.sample import Task
-from training.data.tasks import arithmetic, chat, strings
+from training.data.tasks import arithmetic, chat, commerce, finance, legal, medical, passages, reviews, strings, tools
 
 MODULES = [
     arithmetic,
     chat,
+    commerce,
+    finance,
+    legal,
+    medical,
+    passages,
+    reviews,
     strings,
+    tools,
 ]
 
 TASKS: dict[str, Task] = {task.name: task for module in MODULES for task in module.TASKS}
