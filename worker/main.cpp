@@ -148,6 +148,7 @@ Status serve(const config::ClusterConfig& config, const MpiWorld& world, const s
                             {config.worker.kv_cache_memory_mib, max_model_len, config.worker.max_num_seqs,
                              config.worker.max_num_batched_tokens, ranks_on_node()}));
   std::vector<uint32_t> block_counts;
+  block_counts.reserve(groups.size());
   for (const KvGroup& group : groups) block_counts.push_back(group.block_count);
   SWITCHYARD_ASSIGN(const KvMemory kv_memory, KvMemory::allocate(spec, layout, grouping, block_counts, *ops));
 
@@ -190,7 +191,7 @@ Status serve(const config::ClusterConfig& config, const MpiWorld& world, const s
     engine.stop();
   }).detach();
 
-  const Status ended = engine.run();
+  Status ended = engine.run();
   server->stop();
   return ended;
 }

@@ -69,14 +69,14 @@ MappedFile::~MappedFile() {
 }
 
 void MappedFile::prefetch(const uint8_t* begin, const uint8_t* end) const {
-  const uintptr_t first = reinterpret_cast<uintptr_t>(begin) & ~(page_bytes() - 1);
-  madvise(reinterpret_cast<void*>(first), reinterpret_cast<uintptr_t>(end) - first, MADV_WILLNEED);
+  const size_t first = (begin - data_) & ~(page_bytes() - 1);
+  madvise(const_cast<uint8_t*>(data_) + first, (end - data_) - first, MADV_WILLNEED);
 }
 
 void MappedFile::release(const uint8_t* begin, const uint8_t* end) const {
-  const uintptr_t first = (reinterpret_cast<uintptr_t>(begin) + page_bytes() - 1) & ~(page_bytes() - 1);
-  const uintptr_t last = reinterpret_cast<uintptr_t>(end) & ~(page_bytes() - 1);
-  if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+  const size_t first = (begin - data_ + page_bytes() - 1) & ~(page_bytes() - 1);
+  const size_t last = (end - data_) & ~(page_bytes() - 1);
+  if (first < last) madvise(const_cast<uint8_t*>(data_) + first, last - first, MADV_DONTNEED);
 }
 
 std::string shape_text(const std::vector<uint64_t>& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }

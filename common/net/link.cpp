@@ -288,7 +288,7 @@ void Link::on_handshake_frame(const wire::Frame& frame) {
   if (step.send) enqueue(*step.send, options_.handshake_frame_bytes_max);
   if (step.error) {
     step.error->message = fmt::format("{}: {}", peer_.address, step.error->message);
-    if (!step.send) return fail(std::move(*step.error));
+    if (!step.send) return fail(*step.error);
     return close_within(kCloseDeadline, std::move(*step.error));
   }
   if (!step.done) return;

@@ -109,8 +109,8 @@ class ServiceImpl final : public Service {
   void connected(const std::shared_ptr<Connector>& connector, Clock::time_point deadline);
   void attempt_failed(const std::shared_ptr<Connector>& connector, Error error);
   void retry_or_end(const std::shared_ptr<Connector>& connector);
-  std::shared_ptr<Link> make_link(tcp::socket socket, bool client, std::string host, std::shared_ptr<Handlers> handlers,
-                                  std::weak_ptr<Connector> connector);
+  std::shared_ptr<Link> make_link(tcp::socket socket, bool client, std::string host,
+                                  const std::shared_ptr<Handlers>& handlers, const std::weak_ptr<Connector>& connector);
   void link_ended(const std::shared_ptr<Link>& link, const Error& error, Handlers& handlers,
                   const std::shared_ptr<Connector>& connector);
   void log_refusal(const Error& error);
@@ -291,7 +291,8 @@ void ServiceImpl::log_refusal(const Error& error) {
 // --- links
 
 std::shared_ptr<Link> ServiceImpl::make_link(tcp::socket socket, bool client, std::string host,
-                                             std::shared_ptr<Handlers> handlers, std::weak_ptr<Connector> connector) {
+                                             const std::shared_ptr<Handlers>& handlers,
+                                             const std::weak_ptr<Connector>& connector) {
   Link::Events events;
   events.opened = [this, handlers, connector](const std::shared_ptr<Link>& link) {
     half_open_.erase(link->id());

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <openssl/crypto.h>
-#include <openssl/rand.h>
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
@@ -15,6 +14,7 @@
 #include "frontend/http/generation_job.h"
 #include "frontend/http/json_writer.h"
 #include "frontend/http/request_fields.h"
+#include "frontend/http/request_id.h"
 #include "frontend/http/request_parsing.h"
 
 #ifndef SWITCHYARD_VERSION
@@ -28,23 +28,6 @@ namespace {
 // meanwhile (measured order: 64 KiB take some milliseconds).
 constexpr size_t kLargeBodyBytes = 64U << 10;
 constexpr uint32_t kLargeBodiesMax = 64;
-constexpr size_t kRequestIdBytesMax = 128;
-
-std::string random_id() {
-  unsigned char bytes[16];
-  SWITCHYARD_CHECK(RAND_bytes(bytes, sizeof bytes) == 1);
-  std::string id;
-  for (const unsigned char byte : bytes) id += fmt::format("{:02x}", byte);
-  return id;
-}
-
-// The client's id if it is fit for a header and a log line.
-std::string request_id_of(const HttpRequest& request) {
-  const std::string& id = request.request_id;
-  const bool fit = !id.empty() && id.size() <= kRequestIdBytesMax &&
-                   std::all_of(id.begin(), id.end(), [](char c) { return c > 0x20 && c < 0x7F; });
-  return fit ? id : random_id();
-}
 
 // %XX as the byte it means: a model's name may have a slash, which clients escape.
 std::string unescape(std::string_view text) {
@@ -96,9 +79,7 @@ class ApiImpl final : public Api {
   }
 
   void handle(HttpRequest request, const ResponderPtr& responder) override {
-    Call call{.request = std::move(request), .responder = responder, .id = {}, .arrived = Clock::now()};
-    call.id = request_id_of(call.request);
-    responder->add_header("X-Request-Id", call.id);
+    Call call{.request = std::move(request), .responder = responder, .arrived = Clock::now()};
     const std::string& path = call.request.path;
     const auto found = routes_.find(path);
     if (found == routes_.end()) {
@@ -118,7 +99,6 @@ class ApiImpl final : public Api {
   struct Call {
     HttpRequest request;
     ResponderPtr responder;
-    std::string id;
     Clock::time_point arrived;
   };
   struct Route {
@@ -245,7 +225,7 @@ class ApiImpl final : public Api {
     }
     auto body = std::make_shared<std::string>(std::move(call.request.body));
     run_body(call.responder, body->size(),
-             [this, prepare, body, admission, responder = call.responder, id = call.id,
+             [this, prepare, body, admission, responder = call.responder, id = call.request.request_id,
               arrived = call.arrived]() -> std::function<void()> {
                boost::json::object object;
                std::optional<ApiError> error = parse_object(*body, object);

@@ -16,7 +16,7 @@ struct HttpRequest {
   std::string path;           // without the query
   std::string query;          // behind '?'
   std::string authorization;  // the header's value; "" = absent
-  std::string request_id;     // X-Request-Id; "" = absent
+  std::string request_id;     // as the answer's X-Request-Id says; never ""
   std::string body;
 };
 

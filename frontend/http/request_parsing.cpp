@@ -204,13 +204,14 @@ void read_prompts(RequestFields& fields, const ModelFacts& model, CompletionRequ
   }
 }
 
-// [{"type":"text","text":...}, ...] as one text.
+// [{"type":"text","text":...}, ...] as one text, a line each as in vLLM.
 std::optional<ApiError> flatten_content(json::value& content, const std::string& where) {
   std::string text;
   for (const json::value& part : content.get_array()) {
     const json::object* object = part.if_object();
     const json::value* type = object == nullptr ? nullptr : object->if_contains("type");
     const json::value* piece = object == nullptr ? nullptr : object->if_contains("text");
+    if (&part != &content.get_array().front()) text += '\n';
     if (part.is_string()) {
       text += std::string_view(part.get_string());
       continue;

@@ -9,6 +9,7 @@
 #include <charconv>
 
 #include "common/base/log.h"
+#include "frontend/http/request_id.h"
 
 namespace switchyard::http {
 namespace {
@@ -209,7 +210,7 @@ void Session::hand_over() {
   request.path = target.substr(0, question);
   if (question != std::string::npos) request.query = target.substr(question + 1);
   request.authorization = to_string(message[bhttp::field::authorization]);
-  request.request_id = to_string(message["X-Request-Id"]);
+  request.request_id = request_id_ = request_id_of(to_string(message["X-Request-Id"]));
   request.body = std::move(message.body());
   keep_alive_ = message.keep_alive() && !owner_.draining();
   head_only_ = message.method() == bhttp::verb::head;
@@ -227,6 +228,7 @@ void Session::refuse(const ApiError& error) {
   ++request_;
   keep_alive_ = head_only_ = answered_ = false;
   path_.clear();
+  request_id_ = random_id();
   respond(request_, error_response(error));
 }
 
@@ -272,7 +274,8 @@ void Session::close_now() {
 void Session::append_head(int status, const std::string& content_type, std::optional<size_t> length,
                           const std::vector<std::pair<std::string, std::string>>& headers) {
   const auto reason = bhttp::obsolete_reason(bhttp::int_to_status(static_cast<unsigned>(status)));
-  queue_ += "HTTP/1.1 " + std::to_string(status) + " " + to_string(reason) + "\r\nContent-Type: " + content_type;
+  queue_ += "HTTP/1.1 " + std::to_string(status) + " " + to_string(reason) + "\r\nContent-Type: " + content_type +
+            "\r\nX-Request-Id: " + request_id_;
   if (length)
     queue_ += "\r\nContent-Length: " + std::to_string(*length);
   else if (!http_1_0_)
@@ -379,8 +382,8 @@ class SessionResponder final : public Responder {
     response.headers = headers_;
     // Nothing else runs after this on behalf of the request; a stream that was begun is cut off, which the client sees.
     Session* raw = session.get();
-    session->post([raw, request = request_, answer = std::move(response)]() mutable {
-      raw->respond(request, std::move(answer));
+    session->post([raw, request = request_, answer = std::move(response)] {
+      raw->respond(request, answer);
       if (raw->answering(request)) raw->close();
     });
   }
@@ -392,7 +395,7 @@ class SessionResponder final : public Responder {
   void respond(HttpResponse response) override {
     answered_ = true;
     for (auto& header : headers_) response.headers.push_back(header);
-    if (const auto session = session_.lock()) session->respond(request_, std::move(response));
+    if (const auto session = session_.lock()) session->respond(request_, response);
   }
 
   void begin_stream(std::string content_type) override {

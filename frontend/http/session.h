@@ -95,6 +95,7 @@ class Session final : public std::enable_shared_from_this<Session> {
   boost::beast::flat_buffer buffer_;
   std::optional<Parser> parser_;
   std::string path_;
+  std::string request_id_;  // of the request being read or answered
   uint64_t request_ = 0;
   bool keep_alive_ = false;
   bool http_1_0_ = false;

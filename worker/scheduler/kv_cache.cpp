@@ -7,7 +7,7 @@
 
 namespace switchyard::worker {
 
-KvCache::KvCache(std::vector<KvGroup> groups, uint32_t block_tokens) : block_tokens_(block_tokens) {
+KvCache::KvCache(const std::vector<KvGroup>& groups, uint32_t block_tokens) : block_tokens_(block_tokens) {
   SWITCHYARD_CHECK(block_tokens > 0);
   for (const KvGroup& group : groups) {
     Pool pool{group, std::vector<int32_t>(group.block_count), std::vector<uint8_t>(group.block_count, 1)};

@@ -30,7 +30,7 @@ struct KvTables {
 
 class KvCache {
  public:
-  KvCache(std::vector<KvGroup> groups, uint32_t block_tokens);
+  KvCache(const std::vector<KvGroup>& groups, uint32_t block_tokens);
 
   uint32_t block_tokens() const { return block_tokens_; }
   size_t group_count() const { return pools_.size(); }

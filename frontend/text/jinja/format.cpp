@@ -75,7 +75,7 @@ std::string format_float(double value, const Spec& spec) {
   }
 }
 
-std::string format_number(const Value& value, Spec spec, bool percent_style) {
+std::string format_number(const Value& value, const Spec& spec, bool percent_style) {
   bool negative = false;
   std::string body;
   const bool as_float = value.is_float() || std::string_view("eEfFgG%").find(spec.type) != std::string_view::npos;

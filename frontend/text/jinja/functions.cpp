@@ -18,7 +18,8 @@ std::vector<const Value*> bind(const char* function, const Arguments& arguments,
   std::vector<const Value*> out(names.size(), nullptr);
   for (size_t i = 0; i < arguments.positional.size(); ++i) out[i] = &arguments.positional[i];
   for (const auto& [name, value] : arguments.named) {
-    const auto at = std::find_if(names.begin(), names.end(), [&](const char* known) { return name == known; });
+    const auto at =
+        std::find_if(names.begin(), names.end(), [&name = name](const char* known) { return name == known; });
     if (at == names.end()) fail(fmt::format("{}() got an unexpected keyword argument '{}'", function, name));
     auto& slot = out[static_cast<size_t>(at - names.begin())];
     if (slot != nullptr) fail(fmt::format("{}() got multiple values for argument '{}'", function, name));
@@ -62,7 +63,7 @@ std::string charged_replace(Interpreter& interpreter, std::string_view text, std
   }
   if (limit >= 0) count = std::min(count, static_cast<size_t>(limit));
   interpreter.charge_bytes(text.size());
-  if (to.size() > 0 && count > kMaxTextBytes / to.size()) fail("MemoryError: a text grows too long");
+  if (!to.empty() && count > kMaxTextBytes / to.size()) fail("MemoryError: a text grows too long");
   interpreter.charge_bytes(count * to.size());
   return replace(text, from, to, limit);
 }

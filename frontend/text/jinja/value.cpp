@@ -155,7 +155,7 @@ Value make_generator(std::vector<Value> items) {
 Value make_dict(std::vector<std::pair<Value, Value>> entries) {
   auto out = std::make_shared<Dict>();
   out->entries.reserve(entries.size());
-  for (auto& [key, value] : entries) out->set(std::move(key), std::move(value));
+  for (auto& entry : entries) out->set(std::move(entry.first), std::move(entry.second));
   return Value(std::move(out));
 }
 

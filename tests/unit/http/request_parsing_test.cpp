@@ -186,12 +186,12 @@ TEST(RequestParsing, PromptsComeInFourForms) {
   }
 }
 
-TEST(RequestParsing, TextPartsBecomeOneText) {
+TEST(RequestParsing, TextPartsBecomeTheLinesOfOneText) {
   ChatRequest request;
   ASSERT_FALSE(
       chat(R"("messages":[{"role":"developer","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}])",
            request));
-  EXPECT_EQ(request.messages.at(0).at("content").as_string(), "ab");
+  EXPECT_EQ(request.messages.at(0).at("content").as_string(), "a\nb");
   EXPECT_EQ(request.messages.at(0).at("role").as_string(), "developer");
 }
 

@@ -36,7 +36,6 @@ class Handler final : public RequestHandler {
       changed_.notify_all();
       return;
     }
-    responder->add_header("X-Request-Id", request.request_id);
     responder->respond({.status = request.path == "/echo" ? 200 : 404,
                         .body = request.method + " " + request.path + "?" + request.query + " " + request.body,
                         .content_type = "text/plain"});
@@ -211,6 +210,7 @@ TEST(HttpServer, ABodyOverTheLimitIsRefusedBeforeItIsRead) {
   const Answer answer = client.read();  // not a byte of the body was sent
   EXPECT_EQ(answer.status, 413);
   EXPECT_NE(answer.body.find("request_too_large"), std::string::npos) << answer.body;
+  EXPECT_EQ(answer.header("x-request-id").size(), 32U);
   EXPECT_EQ(answer.header("connection"), "close");
   EXPECT_TRUE(client.wait_closed());
 }
