@@ -17,6 +17,8 @@ from training.data.sample import pick
 
 SPLITS = ("train", "validation", "test")
 
+MOST_DRAWS = 5000
+
 T = TypeVar("T")
 
 
@@ -59,13 +61,17 @@ class Facts:
         self.drawn: list[str] = []
 
     def draw(self, kind: str, make: Callable[[], T]) -> T:
-        """Calls `make` until what it returns is a fact of this split. Its repr is the fact's key within `kind`."""
-        while True:
+        """Calls `make` until what it returns is a fact of this split. Its repr is the fact's key within `kind`.
+
+        Raises RuntimeError if none comes: then `make` knows too few facts (it should know hundreds).
+        """
+        for _ in range(MOST_DRAWS):
             fact = make()
             key = f"{kind}:{fact!r}"
             if split_of(key) == self.split:
                 self.drawn.append(key)
                 return fact
+        raise RuntimeError(f"{MOST_DRAWS} draws gave no {kind!r} of the split {self.split!r}")
 
     def person(self, language: str) -> str:
         return self.draw("person", lambda: self._person(language))

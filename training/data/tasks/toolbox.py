@@ -75,9 +75,12 @@ def _return(rng: random.Random, facts: Facts, language: str) -> Arguments:
 
 
 def _search(rng: random.Random, facts: Facts, language: str) -> Arguments:
-    color, kind = pick(language, *rng.choice(COLORS)), pick(language, *rng.choice(names.PRODUCT_KINDS))
-    query = pick(language, f"{color} {kind}", f"{color}{kind}")
-    return {"query": query, "price": facts.draw("price limit", lambda: (query, rng.randint(2, 99) * 10))[1]}
+    def query() -> tuple[str, int]:
+        color, kind = pick(language, *rng.choice(COLORS)), pick(language, *rng.choice(names.PRODUCT_KINDS))
+        return color + pick(language, " ", "") + kind, rng.randint(2, 99) * 10
+
+    text, price = facts.draw("search", query)
+    return {"query": text, "price": price}
 
 
 def _rate(rng: random.Random, facts: Facts, language: str) -> Arguments:
@@ -110,7 +113,7 @@ def _reminder(rng: random.Random, facts: Facts, language: str) -> Arguments:
 
 
 def _expression(rng: random.Random, facts: Facts, language: str) -> Arguments:
-    a, b = facts.draw("product", lambda: (rng.randint(11, 999), rng.randint(11, 999)))
+    a, b = facts.draw("expression", lambda: (rng.randint(11, 999), rng.randint(11, 999)))
     return {"expression": f"{a} {rng.choice('+-*')} {b}"}
 
 

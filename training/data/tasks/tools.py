@@ -35,11 +35,15 @@ def _offers(rng: random.Random, language: str) -> list[Offer]:
 
 
 def _request(rng: random.Random, facts: Facts, language: str, offer: Offer) -> tuple[str, dict[str, Any]]:
-    """What a user says to have the tool used, and the arguments by key."""
+    """What a user says to have the tool used, and the arguments by key. The whole is a fact: few cities, few rates."""
     tool = offer.tool
-    values = tool.values(rng, facts, language)
-    ask = rng.choice(pick(language, *tool.asks))
-    return ask.format(**tool.says(language, values)), values
+
+    def request() -> tuple[str, dict[str, Any]]:
+        values = tool.values(rng, facts, language)
+        ask = rng.choice(pick(language, *tool.asks))
+        return ask.format(**tool.says(language, values)), values
+
+    return facts.draw("request", request)
 
 
 def tool_call(rng: random.Random, facts: Facts, language: str) -> Sample:
