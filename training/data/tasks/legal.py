@@ -117,34 +117,33 @@ def risks(expected: scoring.Expected, answer: Message) -> float:
     return len(given & wanted) / len(given | wanted)
 
 
+def _reviewed_clauses(rng: random.Random, facts: Facts, language: str, a: str, b: str) -> list[tuple[str, str | None]]:
+    """Two to five clauses, each with the risk that it carries or None; up to two carry one."""
+    count = rng.randint(2, 5)
+    risky = rng.choice(RISK_COUNTS)
+    chosen: list[tuple[tuple, str | None]] = []  # wordings in both languages, risk
+    for place, (risk, harmless) in enumerate(zip(rng.sample(RISKS, count), rng.sample(HARMLESS, count))):
+        if place < risky:
+            chosen.append((risk.risky, pick(language, *risk.name)))
+        else:
+            chosen.append((risk.safe if rng.random() < SAFE_SHARE else harmless, None))
+    rng.shuffle(chosen)
+    clauses = []
+    for wordings, risk_name in chosen:
+        text = rng.choice(pick(language, *wordings)).format(a=a, b=b, **_terms(rng, facts, language))
+        clauses.append((text[0].upper() + text[1:], risk_name))
+    return clauses
+
+
 def contract_risks(rng: random.Random, facts: Facts, language: str) -> Sample:
-    """Two to five clauses, of which up to two carry a risk; the others settle their matter safely."""
+    """Numbered clauses, of which some carry a risk and the others settle their matter safely."""
     a, b = _parties(rng, facts, language)
     if rng.random() < 0.5:
         a, b = pick(language, ("party A", "party B"), ("甲方", "乙方"))
-    count = rng.randint(2, 5)
-    chosen = rng.sample(RISKS, count)
-    found = rng.choice(RISK_COUNTS)
-    wordings = [risk.risky for risk in chosen[:found]]
-    for risk, other in zip(chosen[found:], rng.sample(range(len(HARMLESS)), count - found)):
-        wordings.append(risk.safe if rng.random() < SAFE_SHARE else HARMLESS[other])
-    order = rng.sample(range(count), count)
-
-    def contract() -> tuple[str, ...]:
-        texts = []
-        for place in order:
-            clause = rng.choice(pick(language, *wordings[place]))
-            text = clause.format(a=a, b=b, **_terms(rng, facts, language))
-            texts.append(text[0].upper() + text[1:])
-        return tuple(texts)
-
-    texts = facts.draw("clauses", contract)
-    lines = [
-        pick(language, *CLAUSE).format(number, pick(language, *chosen[place].name))
-        for number, place in enumerate(order, 1)
-        if place < found
-    ] or [pick(language, *NO_RISK)]
-    numbered = "\n".join(f"{number}. {text}" for number, text in enumerate(texts, 1))
+    clauses = facts.draw("clauses", lambda: _reviewed_clauses(rng, facts, language, a, b))
+    numbered = "\n".join(f"{number}. {text}" for number, (text, _) in enumerate(clauses, 1))
+    lines = [pick(language, *CLAUSE).format(number, risk) for number, (_, risk) in enumerate(clauses, 1) if risk]
+    lines = lines or [pick(language, *NO_RISK)]
     question = rng.choice(pick(language, *ASK_RISKS)).format(numbered)
     messages = [user(question), assistant("\n".join(lines))]
     return Sample("contract_risks", language, "legal", messages, {"lines": lines})
@@ -168,15 +167,20 @@ def contract_fields(rng: random.Random, facts: Facts, language: str) -> Sample:
     return Sample("contract_fields", language, "legal", [user(question), assistant(answer)], {"fields": fields})
 
 
+def _clause(rng: random.Random, facts: Facts, language: str, a: str, b: str) -> tuple[str, str]:
+    """The kind of a clause and its text."""
+    kind, *wordings = rng.choice(CLAUSE_KINDS)
+    text = rng.choice(pick(language, *wordings)).format(a=a, b=b, **_terms(rng, facts, language))
+    return pick(language, *kind), text
+
+
 def clause_kind(rng: random.Random, facts: Facts, language: str) -> Sample:
     a, b = _parties(rng, facts, language)
-    kind, *wordings = rng.choice(CLAUSE_KINDS)
-    forms = pick(language, *wordings)
-    clause = facts.draw("clause", lambda: rng.choice(forms).format(a=a, b=b, **_terms(rng, facts, language)))
-    answer = pick(language, *KIND).format(pick(language, *kind))
+    kind, clause = facts.draw("clause", lambda: _clause(rng, facts, language, a, b))
+    answer = pick(language, *KIND).format(kind)
     question = rng.choice(pick(language, *ASK_KIND)).format(clause)
     messages = [user(question), assistant(answer)]
-    return Sample("clause_kind", language, "legal", messages, {"texts": [answer, pick(language, *kind)]})
+    return Sample("clause_kind", language, "legal", messages, {"texts": [answer, kind]})
 
 
 TASKS = [

@@ -135,8 +135,11 @@ _food = _one_of(
 _price = _number(15, 980, 5)
 _hour = _number(7, 12)
 
+# Each kind of subject needs well over a thousand names, for a long passage takes dozens of a split's few percent.
+TOWN_BEFORE_EN = ("", "", "North ", "South ", "New ", "Old ", "Upper ", "Lower ")
 TOWN_EN = "Alder Ash Black Bright Clear Cold Dun Elm Fair Fern Glen Grey Hart High Kings Long Mill Oak Red Stone Wells".split()
 TOWN_END_EN = "bridge bury dale field ford ham haven hill mouth port stead ton well wick wood worth".split()
+TOWN_BEFORE_ZH = ("", "", "东", "西", "上", "下", "大", "小")
 TOWN_ZH = "柳 石 清 白 红 青 云 龙 凤 梅 松 竹 沙 金 银 玉 长 高 平 安".split()
 TOWN_END_ZH = "溪镇 桥镇 河镇 湾镇 岭镇 坪镇 塘镇 口镇 山镇 泉镇 林镇 田镇 桥村 湾村 岭村 坪村 塘村".split()
 RIVERS = (
@@ -147,15 +150,15 @@ PROJECTS_ZH = "猎鹰 海燕 北斗 火星 彩虹 灯塔 雪豹 长城 蓝鲸 �
 
 
 def _town(facts: Facts, language: str) -> str:
-    start, end = pick(language, (TOWN_EN, TOWN_END_EN), (TOWN_ZH, TOWN_END_ZH))
-    return facts.draw("town", lambda: facts.rng.choice(start) + facts.rng.choice(end))
+    before, start, end = pick(language, (TOWN_BEFORE_EN, TOWN_EN, TOWN_END_EN), (TOWN_BEFORE_ZH, TOWN_ZH, TOWN_END_ZH))
+    return facts.draw("town", lambda: "".join(facts.rng.choice(part) for part in (before, start, end)))
 
 
 def _project(facts: Facts, language: str) -> str:
     rng = facts.rng
     if language == "zh":
-        return facts.draw("project", lambda: f"{rng.choice(PROJECTS_ZH)}{rng.randint(1, 9)}号项目")
-    return facts.draw("project", lambda: f"Project {rng.choice(names.COMPANY_EN)} {rng.randint(1, 9)}")
+        return facts.draw("project", lambda: f"{rng.choice(PROJECTS_ZH)}{rng.randint(10, 99)}号项目")
+    return facts.draw("project", lambda: f"Project {rng.choice(names.COMPANY_EN)} {rng.randint(10, 99)}")
 
 
 COMPANY = Kind(Facts.company, ("the company", "该公司"), (
