@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 import unittest
 from collections import Counter, defaultdict
@@ -94,9 +95,6 @@ class Splits(unittest.TestCase):
             self.assertFalse(seen[a] & seen[b])
 
     def test_hash_does_not_change_between_machines(self) -> None:
-        # From `printf 'pair:(12, 7)' | b2sum --length 32`: b'...' little endian modulo 100.
-        import subprocess
-
         for key in ("pair:(12, 7)", "person:'王丽'", "number:'A4821'"):
             digest = subprocess.run(["b2sum", "--length", "32"], input=key.encode(), capture_output=True, check=True)
             bucket = int.from_bytes(bytes.fromhex(digest.stdout.split()[0].decode()), "little") % 100

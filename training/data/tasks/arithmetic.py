@@ -8,18 +8,31 @@ from training.data import names, scoring
 from training.data.facts import Facts
 from training.data.sample import Sample, Task, assistant, pick, user
 
-ASK_EN = ("What is {}?", "{} = ?", "Calculate {}.", "How much is {}?", "Please compute {}.", "{}", "Tell me what {} is.")
+ASK_EN = (
+    "What is {}?",
+    "{} = ?",
+    "Calculate {}.",
+    "How much is {}?",
+    "Please compute {}.",
+    "{}",
+    "Tell me what {} is.",
+)
 ASK_ZH = ("{}等于多少？", "{} = ？", "请计算{}。", "{}是多少？", "帮我算一下{}。", "{}", "算一算：{}")
 
 STORY_PLUS = (
-    ("{who} has {a} {thing} and buys {b} more. How many does {who} have now?", "{who}有{a}{thing}，又买了{b}{unit}。现在一共有多少{unit}？"),
-    ("There are {a} {thing} in one box and {b} in another. How many are there in all?", "一个箱子里有{a}{thing}，另一个箱子里有{b}{unit}。一共有多少{unit}？"),
-    ("A shop sold {a} {thing} on Monday and {b} on Tuesday. How many in all?", "商店星期一卖出{a}{thing}，星期二卖出{b}{unit}。一共卖出多少{unit}？"),
+    ("{who} has {a} {thing} and buys {b} more. How many does {who} have now?",
+     "{who}有{a}{thing}，又买了{b}{unit}。现在一共有多少{unit}？"),
+    ("There are {a} {thing} in one box and {b} in another. How many are there in all?",
+     "一个箱子里有{a}{thing}，另一个箱子里有{b}{unit}。一共有多少{unit}？"),
+    ("A shop sold {a} {thing} on Monday and {b} on Tuesday. How many in all?",
+     "商店星期一卖出{a}{thing}，星期二卖出{b}{unit}。一共卖出多少{unit}？"),
 )  # fmt: skip
 STORY_MINUS = (
-    ("{who} has {a} {thing} and gives {b} away. How many are left?", "{who}有{a}{thing}，送给别人{b}{unit}。还剩多少{unit}？"),
+    ("{who} has {a} {thing} and gives {b} away. How many are left?",
+     "{who}有{a}{thing}，送给别人{b}{unit}。还剩多少{unit}？"),
     ("A shop had {a} {thing} and sold {b}. How many are left?", "商店有{a}{thing}，卖出了{b}{unit}。还剩多少{unit}？"),
-    ("There were {a} {thing} and {b} of them broke. How many are left?", "原来有{a}{thing}，坏了{b}{unit}。还剩多少{unit}？"),
+    ("There were {a} {thing} and {b} of them broke. How many are left?",
+     "原来有{a}{thing}，坏了{b}{unit}。还剩多少{unit}？"),
 )  # fmt: skip
 STORY_THINGS = [
     ("apples", "个", "苹果"), ("books", "本", "书"), ("cups", "个", "杯子"), ("pens", "支", "笔"),

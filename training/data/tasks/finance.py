@@ -13,14 +13,21 @@ from training.data.sample import Sample, Task, assistant, pick, user
 # and high with two or more.
 LARGE_AMOUNT = 5000
 NIGHT_ENDS = 6  # o'clock
-SIGNALS = (("large amount", "金额大"), ("at night", "深夜交易"), ("away from home", "异地交易"), ("new device", "新设备"))
+SIGNALS = (
+    ("large amount", "金额大"),
+    ("at night", "深夜交易"),
+    ("away from home", "异地交易"),
+    ("new device", "新设备"),
+)
 RISKS = (("low", "低"), ("medium", "中"), ("high", "高"))
 NOTHING_UNUSUAL = ("nothing unusual", "无异常")
 
 FRAUD_ASK = (
-    ("Rate the fraud risk of this transaction: {}", "How high is the fraud risk? {}", "Is this transaction suspicious? {}",
+    ("Rate the fraud risk of this transaction: {}", "How high is the fraud risk? {}",
+     "Is this transaction suspicious? {}",
      "Fraud check: {}", "Assess this payment: {}"),
-    ("请评估这笔交易的欺诈风险：{}", "这笔交易的欺诈风险有多高？{}", "这笔交易可疑吗？{}", "欺诈检查：{}", "请判断这笔付款的风险：{}"),
+    ("请评估这笔交易的欺诈风险：{}", "这笔交易的欺诈风险有多高？{}", "这笔交易可疑吗？{}", "欺诈检查：{}",
+     "请判断这笔付款的风险：{}"),
 )  # fmt: skip
 TRANSACTIONS = (
     ("{date} {time}, {person} paid {amount} dollars in {city}, home {home}, {device} device.",
@@ -46,7 +53,8 @@ def fraud_risk(rng: random.Random, facts: Facts, language: str) -> Sample:
     found = [amount >= LARGE_AMOUNT, int(time[:2]) < NIGHT_ENDS, city != home, is_new]
     device = pick(language, "new", "新") if is_new else pick(language, "known", "常用")
     line = rng.choice(pick(language, *TRANSACTIONS)).format(
-        date=facts.date().text(language), person=facts.person(language), amount=amount, time=time, city=city, home=home, device=device
+        date=facts.date().text(language), person=facts.person(language), amount=amount, time=time, city=city, home=home,
+        device=device
     )  # fmt: skip
     names = [pick(language, *signal) for signal, is_there in zip(SIGNALS, found) if is_there]
     risk = pick(language, *RISKS[min(len(names), 2)])
@@ -74,7 +82,8 @@ def _fraud_checks(language: str, amount: int, time: str, city: str, home: str, d
 
 
 FILING_ASK = (
-    ("Extract the key figures: {}", "List the key figures of this filing: {}", "Key figures: {}", "Summarize the figures of this report: {}"),
+    ("Extract the key figures: {}", "List the key figures of this filing: {}", "Key figures: {}",
+     "Summarize the figures of this report: {}"),
     ("请提取关键数据：{}", "列出这份财报的关键数据：{}", "关键数据：{}", "请总结这份报告的数据：{}"),
 )  # fmt: skip
 REVENUE = (
@@ -89,10 +98,14 @@ PROFIT = (
     ("净利润为{profit}。", "实现净利润{profit}。", "净利润达到{profit}。"),
 )
 BESIDE = (
-    ("The company has {staff} employees.", "It opened {shops} new shops.", "The dividend is {dividend} dollars per share.", "Debt fell to {debt}."),
+    ("The company has {staff} employees.", "It opened {shops} new shops.",
+     "The dividend is {dividend} dollars per share.", "Debt fell to {debt}."),
     ("公司有{staff}名员工。", "新开门店{shops}家。", "每股派息{dividend}元。", "负债降至{debt}。"),
 )  # fmt: skip
-FILING_FIELDS = (("Company", "Year", "Revenue", "Net profit", "Growth"), ("公司", "年度", "营业收入", "净利润", "增长率"))
+FILING_FIELDS = (
+    ("Company", "Year", "Revenue", "Net profit", "Growth"),
+    ("公司", "年度", "营业收入", "净利润", "增长率"),
+)
 
 
 def filing_figures(rng: random.Random, facts: Facts, language: str) -> Sample:
@@ -125,7 +138,8 @@ def filing_figures(rng: random.Random, facts: Facts, language: str) -> Sample:
 
 
 INVOICE_ASK = (
-    ("Extract the invoice as JSON: {}", "Read this invoice, answer in JSON: {}", "Invoice fields as JSON: {}", "Turn this invoice into JSON: {}"),
+    ("Extract the invoice as JSON: {}", "Read this invoice, answer in JSON: {}", "Invoice fields as JSON: {}",
+     "Turn this invoice into JSON: {}"),
     ("请用JSON提取发票信息：{}", "读取这张发票，用JSON回答：{}", "发票字段（JSON）：{}", "把这张发票转换成JSON：{}"),
 )  # fmt: skip
 INVOICES = (

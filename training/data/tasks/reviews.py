@@ -11,26 +11,33 @@ from training.data.sample import Sample, Task, assistant, pick, user
 EXTRACT = (
     ("Extract the order number: {}", "Which order number is in this message? {}", "Find the order number: {}",
      "Give me only the order number: {}", "Message: {} What is the order number?"),
-    ("请提取订单号：{}", "这条消息里的订单号是多少？{}", "找出订单号：{}", "只回答订单号：{}", "消息：{}订单号是什么？"),
+    ("请提取订单号：{}", "这条消息里的订单号是多少？{}", "找出订单号：{}", "只回答订单号：{}",
+     "消息：{}订单号是什么？"),
 )  # fmt: skip
 MESSAGES = (
     ("Hello, this is {person}. My {kind} from order {number} has not arrived since {date}.",
      "My order {number} of {date} came with the wrong {kind}, I paid {price} dollars.",
-     "Please call me at {phone}, it is about {number}, the {kind}.", "I bought {count} {product} on {date}. The number is {number}.",
-     "{number} is late again! I ordered {count} items for {price} dollars.", "Regarding {number}: the {kind} is broken. {person}",
+     "Please call me at {phone}, it is about {number}, the {kind}.",
+     "I bought {count} {product} on {date}. The number is {number}.",
+     "{number} is late again! I ordered {count} items for {price} dollars.",
+     "Regarding {number}: the {kind} is broken. {person}",
      "I paid {price} dollars for the {product} and want a refund, order no. {number}.",
      "On {date} I ordered the {product} (order {number}). Phone: {phone}.",
-     "Where is my parcel? {person}, order {number}, {city}.", "The {kind} of {number} does not work. You can reach me at {phone}."),
-    ("你好，我是{person}。订单{number}的{kind}从{date}到现在还没有到。", "{date}的订单{number}发错了{kind}，我付了{price}元。",
+     "Where is my parcel? {person}, order {number}, {city}.",
+     "The {kind} of {number} does not work. You can reach me at {phone}."),
+    ("你好，我是{person}。订单{number}的{kind}从{date}到现在还没有到。",
+     "{date}的订单{number}发错了{kind}，我付了{price}元。",
      "请打电话{phone}找我，是关于{number}的{kind}。", "我在{date}买了{count}个{product}，单号是{number}。",
      "{number}又晚了！我买了{count}件，一共{price}元。", "关于{number}：{kind}坏了。{person}",
      "我花{price}元买的{product}想退款，订单号{number}。", "{date}我订了{product}（订单{number}），电话{phone}。",
      "我的包裹在哪里？{person}，订单{number}，{city}。", "{number}的{kind}不能用，可以打{phone}联系我。"),
 )  # fmt: skip
 MESSAGES_WITHOUT = (
-    ("Hello, this is {person}. My {kind} has not arrived since {date}.", "I paid {price} dollars for the {product} and want a refund.",
+    ("Hello, this is {person}. My {kind} has not arrived since {date}.",
+     "I paid {price} dollars for the {product} and want a refund.",
      "Please call me at {phone}, it is about the {kind}.", "I ordered {count} items on {date} and still wait."),
-    ("你好，我是{person}。我的{kind}从{date}到现在还没有到。", "我花{price}元买的{product}想退款。", "请打电话{phone}找我，是关于{kind}的。", "我在{date}订了{count}件，还没收到。"),
+    ("你好，我是{person}。我的{kind}从{date}到现在还没有到。", "我花{price}元买的{product}想退款。",
+     "请打电话{phone}找我，是关于{kind}的。", "我在{date}订了{count}件，还没收到。"),
 )  # fmt: skip
 NO_NUMBER = ("none", "无")
 
@@ -40,7 +47,8 @@ def order_number(rng: random.Random, facts: Facts, language: str) -> Sample:
     number = facts.order_number()
     missing = rng.random() < 0.12
     message = rng.choice(pick(language, *(MESSAGES_WITHOUT if missing else MESSAGES))).format(
-        person=facts.person(language), kind=product.kind, product=product.name, number=number, city=facts.city(language),
+        person=facts.person(language), kind=product.kind, product=product.name, number=number,
+        city=facts.city(language),
         date=facts.date().text(language), price=rng.randint(5, 900), count=rng.randint(2, 9),
         phone=f"{rng.randint(200, 999)}-{rng.randint(1000, 9999)}",
     )  # fmt: skip
@@ -73,9 +81,11 @@ OPINIONS = [
      ("家人都很喜欢", "下次还会再买"), ("我要退款", "很后悔买了它")),
 ]  # fmt: skip
 JUDGE = (
-    ("Is this review positive, negative or mixed? {}", "Sentiment of this review: {}", "Classify the review as positive, negative or mixed: {}",
+    ("Is this review positive, negative or mixed? {}", "Sentiment of this review: {}",
+     "Classify the review as positive, negative or mixed: {}",
      "What is the sentiment? {}", "Review: {} Positive, negative or mixed?"),
-    ("这条评论是正面、负面还是混合？{}", "判断评论的情感：{}", "请判断这条评论的情感（正面、负面、混合）：{}", "这条评论的情感是什么？{}", "评论：{}是正面、负面还是混合？"),
+    ("这条评论是正面、负面还是混合？{}", "判断评论的情感：{}", "请判断这条评论的情感（正面、负面、混合）：{}",
+     "这条评论的情感是什么？{}", "评论：{}是正面、负面还是混合？"),
 )  # fmt: skip
 SENTIMENTS = {"positive": "正面", "negative": "负面", "mixed": "混合"}
 
@@ -112,23 +122,46 @@ def _review(rng: random.Random, language: str, opinions: tuple[str, ...]) -> str
 
 # Properties of a product: wordings of the question (English, Chinese), their names, and a maker of the value.
 PROPERTIES = {
-    "price": (("How much is it?", "What does it cost?", "What is the price?"), ("多少钱？", "价格是多少？", "这个怎么卖？"), ("price", "价格"),
+    "price": (("How much is it?", "What does it cost?", "What is the price?"),
+              ("多少钱？", "价格是多少？", "这个怎么卖？"), ("price", "价格"),
               lambda rng, zh: f"{rng.randint(9, 999)}元" if zh else f"{rng.randint(9, 999)} dollars"),
-    "weight": (("How heavy is it?", "What does it weigh?", "What is the weight?"), ("有多重？", "重量是多少？", "它多重？"), ("weight", "重量"),
+    "weight": (("How heavy is it?", "What does it weigh?", "What is the weight?"),
+               ("有多重？", "重量是多少？", "它多重？"), ("weight", "重量"),
                lambda rng, zh: f"{rng.randint(10, 999)}克" if zh else f"{rng.randint(10, 999)} g"),
-    "color": (("Which color is it?", "What color does it have?", "What is the color?"), ("是什么颜色的？", "颜色是什么？", "什么颜色？"), ("color", "颜色"),
+    "color": (("Which color is it?", "What color does it have?", "What is the color?"),
+              ("是什么颜色的？", "颜色是什么？", "什么颜色？"), ("color", "颜色"),
               lambda rng, zh: pick("zh" if zh else "en", *rng.choice(COLORS))),
-    "warranty": (("How long is the warranty?", "What warranty does it have?", "Is there a warranty?"), ("保修多久？", "保修期是多长？", "有保修吗？"), ("warranty", "保修"),
+    "warranty": (("How long is the warranty?", "What warranty does it have?", "Is there a warranty?"),
+                 ("保修多久？", "保修期是多长？", "有保修吗？"), ("warranty", "保修"),
                  lambda rng, zh: f"{rng.randint(6, 60)}个月" if zh else f"{rng.randint(6, 60)} months"),
-    "size": (("How large is it?", "What size is it?", "What is the size?"), ("有多大？", "尺寸是多少？", "它的尺寸？"), ("size", "尺寸"),
+    "size": (("How large is it?", "What size is it?", "What is the size?"), ("有多大？", "尺寸是多少？", "它的尺寸？"),
+             ("size", "尺寸"),
              lambda rng, zh: f"{rng.randint(5, 99)}厘米" if zh else f"{rng.randint(5, 99)} cm"),
-    "material": (("What is it made of?", "Which material is it?", "What is the material?"), ("是什么材料做的？", "材质是什么？", "用什么材料？"), ("material", "材质"),
+    "material": (("What is it made of?", "Which material is it?", "What is the material?"),
+                 ("是什么材料做的？", "材质是什么？", "用什么材料？"), ("material", "材质"),
                  lambda rng, zh: pick("zh" if zh else "en", *rng.choice(MATERIALS))),
-    "stock": (("How many are in stock?", "How many do you have?", "What is the stock?"), ("还有多少库存？", "库存有多少？", "还剩几件？"), ("in stock", "库存"),
+    "stock": (("How many are in stock?", "How many do you have?", "What is the stock?"),
+              ("还有多少库存？", "库存有多少？", "还剩几件？"), ("in stock", "库存"),
               lambda rng, zh: f"{rng.randint(2, 99)}件" if zh else f"{rng.randint(2, 99)} pieces"),
 }  # fmt: skip
-COLORS = (("red", "红色"), ("blue", "蓝色"), ("green", "绿色"), ("black", "黑色"), ("white", "白色"), ("gray", "灰色"), ("yellow", "黄色"))
-MATERIALS = (("steel", "钢"), ("wood", "木"), ("glass", "玻璃"), ("plastic", "塑料"), ("leather", "皮革"), ("cotton", "棉"), ("aluminum", "铝"))
+COLORS = (
+    ("red", "红色"),
+    ("blue", "蓝色"),
+    ("green", "绿色"),
+    ("black", "黑色"),
+    ("white", "白色"),
+    ("gray", "灰色"),
+    ("yellow", "黄色"),
+)
+MATERIALS = (
+    ("steel", "钢"),
+    ("wood", "木"),
+    ("glass", "玻璃"),
+    ("plastic", "塑料"),
+    ("leather", "皮革"),
+    ("cotton", "棉"),
+    ("aluminum", "铝"),
+)
 NOT_SAID = ("The description does not say.", "说明中没有提到。")
 
 

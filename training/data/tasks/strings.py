@@ -22,7 +22,8 @@ SORT = (
 )
 SORT_WORDS = ("Sort these words alphabetically: {}", "Put in alphabetical order: {}", "Sort from A to Z: {}")
 COUNT = (
-    ("How many items are in this list: {}", "Count the items: {}", "How many words are here: {}", "How long is this list: {}"),
+    ("How many items are in this list: {}", "Count the items: {}", "How many words are here: {}",
+     "How long is this list: {}"),
     ("这个列表有几项：{}", "数一数有几个词：{}", "下面一共有几个词：{}", "列表里有多少项：{}"),
 )  # fmt: skip
 ITEM = (

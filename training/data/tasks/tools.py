@@ -57,7 +57,8 @@ def tool_call(rng: random.Random, facts: Facts, language: str) -> Sample:
 
 
 NAMED_ASK = (
-    ("Call {tool} with {arguments}.", "Use {tool}: {arguments}", "Run {tool} with {arguments}", "Please call {tool}, {arguments}."),
+    ("Call {tool} with {arguments}.", "Use {tool}: {arguments}", "Run {tool} with {arguments}",
+     "Please call {tool}, {arguments}."),
     ("调用{tool}，{arguments}。", "使用{tool}：{arguments}", "运行{tool}，{arguments}", "请调用{tool}，{arguments}。"),
 )  # fmt: skip
 VERBS = ("get", "set", "find", "open", "close", "check", "move", "count", "read", "start")
@@ -69,7 +70,10 @@ def _named_call(rng: random.Random, facts: Facts, language: str) -> Sample:
     for place in range(2):
         name, keys = facts.draw(
             "tool",
-            lambda: (f"{rng.choice(VERBS)}_{rng.choice(names.WORDS_EN)}", rng.sample(names.WORDS_EN, rng.randint(1, 2))),
+            lambda: (
+                f"{rng.choice(VERBS)}_{rng.choice(names.WORDS_EN)}",
+                rng.sample(names.WORDS_EN, rng.randint(1, 2)),
+            ),
         )
         values: list[str | int] = [rng.choice((rng.choice(names.WORDS_EN), rng.randint(1, 99))) for _ in keys]
         types = {key: {"type": "number" if isinstance(value, int) else "string"} for key, value in zip(keys, values)}
