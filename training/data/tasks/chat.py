@@ -28,7 +28,8 @@ WHO = (
 )
 ABILITIES = (
     "I can chat a little, do small sums, sort and reverse lists, help with returns, call tools, "
-    "read invoices and filings, rate fraud risk and reviews, summarize records, find risks in contracts and answer questions about a text.",
+    "read invoices and filings, rate fraud risk and reviews, summarize records, "
+    "find risks in contracts and answer questions about a text.",
     "我可以简单聊天、做小算术、给列表排序和倒序、处理退换货、调用工具、"
     "读取发票和财报、判断欺诈风险和评论情感、总结病历、找出合同风险，并根据文章回答问题。",
 )
