@@ -13,7 +13,8 @@ from training.data import names, scoring
 from training.data.facts import Facts
 from training.data.sample import Sample, Task, assistant, pick, user
 from training.data.tasks.chat import SMALL_TALK, opening, small_talk
-from training.data.tasks.passage_facts import KINDS, WEEKDAYS, Fact, Kind
+from training.data.tasks.passage_facts import WEEKDAYS, Fact, Kind
+from training.data.tasks.passage_kinds import KINDS
 
 NOT_SAID = ("The passage does not say.", "文中没有提到。")
 READ = ("I have read it. What would you like to know?", "我读完了。您想知道什么？")
@@ -47,7 +48,10 @@ GIVE = (
     ("Please read this text:\n{}", "Here is a text. I will ask about it.\n{}", "Read this first.\n\n{}", "Keep this in mind: {}"),
     ("请先读这段文字：\n{}", "下面有一段材料，我会提问。\n{}", "先看一下这段话。\n\n{}", "请记住下面的内容：{}"),
 )  # fmt: skip
-FURTHER = (("{}", "{}", "And {}", "One more question: {}", "Next: {}"), ("{}", "{}", "那么，{}", "再问一个问题：{}", "另外，{}"))
+FURTHER = (
+    ("{}", "{}", "And {}", "One more question: {}", "Next: {}"),
+    ("{}", "{}", "那么，{}", "再问一个问题：{}", "另外，{}"),
+)
 
 FILLER = (
     (
@@ -79,12 +83,13 @@ FILLER = (
         "{who}和{other}在{place}见面，喝了一会儿茶。",
     ),
 )
+CHARACTERS_ZH = "小明 小红 小华 小丽 小刚 小芳 老王 老李 老张 阿强 阿珍 小林".split()
 PLACES = (
     "market garden station library school teahouse restaurant park museum bakery hotel theatre church farm".split(),
     "市场 花园 车站 图书馆 学校 茶馆 饭店 公园 博物馆 面包店 旅馆 剧院 教堂 农场".split(),
 )
 THINGS = (
-    "apples books flowers old maps letters bread stamps coins tea candles shells wool seeds paper".split(),
+    "apples books flowers maps letters ribbons bread stamps coins tea candles shells wool seeds paper".split(),
     "苹果 书 鲜花 旧地图 信件 面包 邮票 硬币 茶叶 蜡烛 贝壳 毛线 种子 纸张".split(),
 )
 
@@ -125,9 +130,6 @@ def _filler(rng: random.Random, language: str) -> str:
     day = pick(language, *rng.choice(WEEKDAYS))
     place, thing = rng.choice(pick(language, *PLACES)), rng.choice(pick(language, *THINGS))
     return rng.choice(pick(language, *FILLER)).format(who=who, other=other, day=day, place=place, thing=thing)
-
-
-CHARACTERS_ZH = "小明 小红 小华 小丽 小刚 小芳 老王 老李 老张 阿强 阿珍 小林".split()
 
 
 def _sentences(rng: random.Random, language: str, subjects: list[Subject]) -> list[list[str]]:
