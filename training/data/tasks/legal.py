@@ -52,11 +52,16 @@ ASK_FIELDS = (
 )
 CONTRACTS = (
     (
-        "This contract is made on {date} between {a} (party A) and {b} (party B). {b} delivers {goods} to {a} for {money}.",
-        "Party A: {a}. Party B: {b}. Party B rents out {goods} to party A from {start}. The total is {money}. Signed on {date}.",
-        "On {date}, {a}, called party A, and {b}, called party B, agreed on the repair of {goods}. Party A pays {money}.",
-        "{b} as party B services {goods} for {a}, which is party A. The work begins on {start}. Price: {money}. Date of signing: {date}.",
-        "Supply contract of {date}. Buyer (party A) is {a}, seller (party B) is {b}. Goods: {goods}. The price is {money}, payable in {days} days.",
+        "This contract is made on {date} between {a} (party A) and {b} (party B). "
+        "{b} delivers {goods} to {a} for {money}.",
+        "Party A: {a}. Party B: {b}. Party B rents out {goods} to party A from {start}. The total is {money}. "
+        "Signed on {date}.",
+        "On {date}, {a}, called party A, and {b}, called party B, agreed on the repair of {goods}. "
+        "Party A pays {money}.",
+        "{b} as party B services {goods} for {a}, which is party A. The work begins on {start}. Price: {money}. "
+        "Date of signing: {date}.",
+        "Supply contract of {date}. Buyer (party A) is {a}, seller (party B) is {b}. Goods: {goods}. "
+        "The price is {money}, payable in {days} days.",
     ),
     (
         "本合同由{a}（甲方）与{b}（乙方）于{date}签订。乙方向甲方供应{goods}，总价{money}。",
@@ -67,21 +72,43 @@ CONTRACTS = (
     ),
 )
 GOODS = (
-    ("printers", "打印机"), ("office chairs", "办公椅"), ("machines", "机床"), ("trucks", "卡车"), ("servers", "服务器"),
-    ("pumps", "水泵"), ("lifts", "电梯"), ("solar panels", "太阳能板"), ("cameras", "摄像头"), ("air conditioners", "空调"),
-)  # fmt: skip
+    ("printers", "打印机"),
+    ("office chairs", "办公椅"),
+    ("machines", "机床"),
+    ("trucks", "卡车"),
+    ("servers", "服务器"),
+    ("pumps", "水泵"),
+    ("lifts", "电梯"),
+    ("solar panels", "太阳能板"),
+    ("cameras", "摄像头"),
+    ("air conditioners", "空调"),
+)
 FIELDS = (("Party A", "Party B", "Amount", "Date"), ("甲方", "乙方", "金额", "日期"))
 
 ASK_KIND = (
-    ("What kind of clause is this? {}", "Classify this clause: {}", "{}\nWhich type of clause?", "Type of this contract clause: {}", "What is this clause about? {}"),
+    (
+        "What kind of clause is this? {}",
+        "Classify this clause: {}",
+        "{}\nWhich type of clause?",
+        "Type of this contract clause: {}",
+        "What is this clause about? {}",
+    ),
     ("这是什么条款？{}", "给这个条款分类：{}", "{}\n属于哪类条款？", "合同条款类型：{}", "这个条款是关于什么的？{}"),
-)  # fmt: skip
+)
 KIND = ("Type: {}.", "类型：{}。")
 
 FAR_PLACES = (
-    ("Panama", "巴拿马"), ("Cyprus", "塞浦路斯"), ("Malta", "马耳他"), ("Bermuda", "百慕大"), ("Monaco", "摩纳哥"),
-    ("Iceland", "冰岛"), ("Bahrain", "巴林"), ("Jamaica", "牙买加"), ("Fiji", "斐济"), ("Uruguay", "乌拉圭"),
-)  # fmt: skip
+    ("Panama", "巴拿马"),
+    ("Cyprus", "塞浦路斯"),
+    ("Malta", "马耳他"),
+    ("Bermuda", "百慕大"),
+    ("Monaco", "摩纳哥"),
+    ("Iceland", "冰岛"),
+    ("Bahrain", "巴林"),
+    ("Jamaica", "牙买加"),
+    ("Fiji", "斐济"),
+    ("Uruguay", "乌拉圭"),
+)
 
 
 def _money(rng: random.Random, language: str) -> str:
@@ -111,7 +138,7 @@ def _terms(rng: random.Random, facts: Facts, language: str) -> dict[str, str | i
 
 
 def risks(expected: scoring.Expected, answer: Message) -> float:
-    """Lines that answer and `lines` share, divided by the lines of either: a wrong line costs as much as a missing one."""
+    """Lines that answer and `lines` share, divided by the lines of either: wrong lines cost as missing ones do."""
     given = {scoring.normalised(line) for line in (answer.get("content") or "").splitlines() if line.strip()}
     wanted = {scoring.normalised(line) for line in expected["lines"]}
     return len(given & wanted) / len(given | wanted)

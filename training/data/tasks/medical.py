@@ -1,4 +1,4 @@
-"""Medical tasks: summary of a record, department and urgency for a symptom, dose of a drug, conflict with an allergy."""
+"""Medical tasks: summary of a record, department and urgency, dose of a drug, conflict of a drug with an allergy."""
 
 from __future__ import annotations
 
@@ -32,14 +32,16 @@ RECORDS = (
     (
         "{name}, {age} years old, came to the clinic on {date} with {symptom}. Blood pressure was {pressure}. "
         "The diagnosis is {diagnosis}. {doctor} prescribed {drug} {dose}.",
-        "Name: {name}\nDate: {date}\nAge: {age}\nPulse: {pulse}\nDiagnosis: {diagnosis}\nMedication: {drug} {dose}\nDoctor: {doctor}",
+        "Name: {name}\nDate: {date}\nAge: {age}\nPulse: {pulse}\nDiagnosis: {diagnosis}\n"
+        "Medication: {drug} {dose}\nDoctor: {doctor}",
         "On {date} {doctor} examined {name} (age {age}). Complaint: {symptom}. Diagnosis: {diagnosis}. "
         "Treatment: {drug} {dose}. Next visit in {weeks} weeks.",
         "{doctor} saw the patient {name} on {date}. The patient is {age} and has had {symptom} for {weeks} weeks. "
         "Tests confirmed {diagnosis}. Treatment with {drug} {dose} was started.",
-        "Discharge letter. {name}, aged {age}, was treated for {diagnosis} in ward {ward}. Pulse {pulse}, blood pressure "
-        "{pressure}. Medication at home: {drug} {dose}.",
-        "Ward {ward}, doctor {doctor}. Patient: {name}. Diagnosed with {diagnosis} on {date}. Takes {drug} {dose}. Age: {age}.",
+        "Discharge letter. {name}, aged {age}, was treated for {diagnosis} in ward {ward}. "
+        "Pulse {pulse}, blood pressure {pressure}. Medication at home: {drug} {dose}.",
+        "Ward {ward}, doctor {doctor}. Patient: {name}. Diagnosed with {diagnosis} on {date}. "
+        "Takes {drug} {dose}. Age: {age}.",
     ),
     (
         "{name}，{age}岁，{date}因{symptom}来院就诊，血压{pressure}。诊断为{diagnosis}。{doctor}医生开具{drug}{dose}。",
@@ -61,8 +63,15 @@ TRIAGE = (
         "Where should I send this patient? {}",
         "Please triage this case: {}",
     ),
-    ("这位患者应该去哪个科室？{}", "{}\n应该挂什么科？紧急吗？", "分诊：{}", "请给出科室和紧急程度。{}", "请问该挂什么科？{}", "请为下面的情况分诊：{}"),
-)  # fmt: skip
+    (
+        "这位患者应该去哪个科室？{}",
+        "{}\n应该挂什么科？紧急吗？",
+        "分诊：{}",
+        "请给出科室和紧急程度。{}",
+        "请问该挂什么科？{}",
+        "请为下面的情况分诊：{}",
+    ),
+)
 CASES = (
     (
         "{name}, {age} years old, has {symptom}, since {time}.",
@@ -104,13 +113,25 @@ DOSE = (
     ),
 )
 LINES = (
-    ("{drug} {amount} mg, {often}, for {days} days", "{drug} {amount} mg {often}", "{often} {drug} {amount} mg for {days} days"),
-    ("{drug}，每次{amount}毫克，{often}，服用{days}天", "{drug}每次{amount}毫克，{often}", "{often}服用{drug}，每次{amount}毫克，共{days}天"),
-)  # fmt: skip
+    (
+        "{drug} {amount} mg, {often}, for {days} days",
+        "{drug} {amount} mg {often}",
+        "{often} {drug} {amount} mg for {days} days",
+    ),
+    (
+        "{drug}，每次{amount}毫克，{often}，服用{days}天",
+        "{drug}每次{amount}毫克，{often}",
+        "{often}服用{drug}，每次{amount}毫克，共{days}天",
+    ),
+)
 OFTEN = (
-    ("once a day", "每日一次"), ("twice a day", "每日两次"), ("three times a day", "每日三次"),
-    ("every 8 hours", "每8小时一次"), ("before sleep", "睡前一次"), ("every second day", "隔日一次"),
-)  # fmt: skip
+    ("once a day", "每日一次"),
+    ("twice a day", "每日两次"),
+    ("three times a day", "每日三次"),
+    ("every 8 hours", "每8小时一次"),
+    ("before sleep", "睡前一次"),
+    ("every second day", "隔日一次"),
+)
 
 ALLERGY = (
     (
@@ -120,8 +141,14 @@ ALLERGY = (
         "{text} Is there an allergy conflict?",
         "Does an allergy speak against one of the drugs? {text}",
     ),
-    ("{text}\n处方与过敏史有冲突吗？", "检查过敏冲突：{text}", "从过敏史看，这张处方安全吗？{text}", "{text}有没有过敏冲突？", "下面的处方中有患者过敏的药物吗？{text}"),
-)  # fmt: skip
+    (
+        "{text}\n处方与过敏史有冲突吗？",
+        "检查过敏冲突：{text}",
+        "从过敏史看，这张处方安全吗？{text}",
+        "{text}有没有过敏冲突？",
+        "下面的处方中有患者过敏的药物吗？{text}",
+    ),
+)
 HISTORIES = (
     (
         "{name}, {age}. Allergies: {allergies}. Prescribed: {drugs}.",

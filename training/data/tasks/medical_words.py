@@ -28,8 +28,14 @@ CLASSES = {"NSAIDs": "非甾体抗炎药", "beta-lactams": "β-内酰胺类"}
 
 # Allergens that are no drugs.
 OTHER_ALLERGENS = (
-    ("peanuts", "花生"), ("pollen", "花粉"), ("seafood", "海鲜"), ("latex", "乳胶"), ("eggs", "鸡蛋"), ("dust mites", "尘螨"), ("milk", "牛奶"),
-)  # fmt: skip
+    ("peanuts", "花生"),
+    ("pollen", "花粉"),
+    ("seafood", "海鲜"),
+    ("latex", "乳胶"),
+    ("eggs", "鸡蛋"),
+    ("dust mites", "尘螨"),
+    ("milk", "牛奶"),
+)
 
 DIAGNOSES = (
     Diagnosis("type 2 diabetes", "2型糖尿病", ("metformin", "glimepiride")),
@@ -60,37 +66,125 @@ DIAGNOSES = (
 
 # What any patient may complain of.
 COMPLAINTS = (
-    ("tiredness", "乏力"), ("poor appetite", "食欲不振"), ("poor sleep", "睡眠不好"), ("weight loss", "体重下降"), ("night sweats", "夜间出汗"),
-)  # fmt: skip
+    ("tiredness", "乏力"),
+    ("poor appetite", "食欲不振"),
+    ("poor sleep", "睡眠不好"),
+    ("weight loss", "体重下降"),
+    ("night sweats", "夜间出汗"),
+)
 
 # Department (English, Chinese) with its symptoms (English after "The patient has", Chinese after "患者"), the urgent
 # ones apart.
 DEPARTMENTS = (
-    (("cardiology", "心内科"),
-     (("palpitations", "心慌"), ("swollen legs in the evening", "傍晚双腿浮肿"), ("an irregular pulse", "脉搏不齐"), ("high blood pressure", "血压偏高")),
-     (("crushing chest pain", "胸口压榨样疼痛"), ("chest pain that spreads to the left arm", "胸痛并放射到左臂"), ("chest pain with cold sweat", "胸痛伴冷汗"))),
-    (("neurology", "神经内科"),
-     (("frequent headaches", "经常头痛"), ("tingling hands", "手指发麻"), ("dizziness", "头晕"), ("a trembling hand", "手抖")),
-     (("sudden weakness of one side", "突然一侧肢体无力"), ("sudden slurred speech", "突然口齿不清"), ("a seizure", "抽搐发作"))),
-    (("gastroenterology", "消化内科"),
-     (("heartburn", "反酸烧心"), ("stomach ache after meals", "饭后胃痛"), ("constipation", "便秘"), ("bloating", "腹胀"), ("diarrhoea", "腹泻")),
-     (("vomiting of blood", "呕血"), ("black stools", "排黑便"), ("severe pain in the belly", "剧烈腹痛"))),
-    (("respiratory medicine", "呼吸内科"),
-     (("a dry cough", "干咳"), ("a cough with phlegm", "咳嗽有痰"), ("wheezing at night", "夜间喘鸣"), ("a cough for weeks", "长期咳嗽")),
-     (("severe shortness of breath", "严重呼吸困难"), ("coughing of blood", "咯血"), ("blue lips and short breath", "口唇发紫、气促"))),
-    (("orthopaedics", "骨科"),
-     (("knee pain on stairs", "上下楼膝盖痛"), ("a stiff shoulder", "肩膀僵硬"), ("lower back pain", "腰痛"), ("a sprained ankle", "脚踝扭伤")),
-     (("an open fracture of the leg", "小腿开放性骨折"), ("a broken arm after a fall", "摔倒后手臂骨折"), ("a crushed finger", "手指被压伤"))),
-    (("dermatology", "皮肤科"),
-     (("an itchy rash", "皮疹发痒"), ("acne", "痤疮"), ("dry and scaly skin", "皮肤干燥脱屑"), ("hair loss", "脱发"), ("a wart on the hand", "手上长疣")),
-     (("large blisters all over the body", "全身大水疱"), ("a rash with swelling of the face", "皮疹伴面部肿胀"))),
-    (("ophthalmology", "眼科"),
-     (("dry eyes", "眼睛干涩"), ("itchy eyes", "眼睛发痒"), ("blurred vision when reading", "看书时视物模糊"), ("watering eyes", "流泪")),
-     (("sudden loss of sight in one eye", "一只眼睛突然失明"), ("a chemical splash in the eye", "化学品溅入眼睛"))),
-    (("ENT", "耳鼻喉科"),
-     (("a blocked nose", "鼻塞"), ("ringing in the ears", "耳鸣"), ("a sore throat", "咽喉痛"), ("earache", "耳朵痛"), ("hoarseness", "声音嘶哑")),
-     (("a nosebleed that does not stop", "鼻血不止"), ("a fish bone stuck in the throat", "鱼刺卡在喉咙"))),
-    (("urology", "泌尿外科"),
-     (("pain when passing water", "排尿疼痛"), ("frequent passing of water", "尿频"), ("weak flow of urine", "尿流变细")),
-     (("sudden inability to pass water", "突然排不出尿"), ("severe flank pain with blood in the urine", "腰部绞痛伴血尿"))),
-)  # fmt: skip
+    (
+        ("cardiology", "心内科"),
+        (
+            ("palpitations", "心慌"),
+            ("swollen legs in the evening", "傍晚双腿浮肿"),
+            ("an irregular pulse", "脉搏不齐"),
+            ("high blood pressure", "血压偏高"),
+        ),
+        (
+            ("crushing chest pain", "胸口压榨样疼痛"),
+            ("chest pain that spreads to the left arm", "胸痛并放射到左臂"),
+            ("chest pain with cold sweat", "胸痛伴冷汗"),
+        ),
+    ),
+    (
+        ("neurology", "神经内科"),
+        (
+            ("frequent headaches", "经常头痛"),
+            ("tingling hands", "手指发麻"),
+            ("dizziness", "头晕"),
+            ("a trembling hand", "手抖"),
+        ),
+        (
+            ("sudden weakness of one side", "突然一侧肢体无力"),
+            ("sudden slurred speech", "突然口齿不清"),
+            ("a seizure", "抽搐发作"),
+        ),
+    ),
+    (
+        ("gastroenterology", "消化内科"),
+        (
+            ("heartburn", "反酸烧心"),
+            ("stomach ache after meals", "饭后胃痛"),
+            ("constipation", "便秘"),
+            ("bloating", "腹胀"),
+            ("diarrhoea", "腹泻"),
+        ),
+        (("vomiting of blood", "呕血"), ("black stools", "排黑便"), ("severe pain in the belly", "剧烈腹痛")),
+    ),
+    (
+        ("respiratory medicine", "呼吸内科"),
+        (
+            ("a dry cough", "干咳"),
+            ("a cough with phlegm", "咳嗽有痰"),
+            ("wheezing at night", "夜间喘鸣"),
+            ("a cough for weeks", "长期咳嗽"),
+        ),
+        (
+            ("severe shortness of breath", "严重呼吸困难"),
+            ("coughing of blood", "咯血"),
+            ("blue lips and short breath", "口唇发紫、气促"),
+        ),
+    ),
+    (
+        ("orthopaedics", "骨科"),
+        (
+            ("knee pain on stairs", "上下楼膝盖痛"),
+            ("a stiff shoulder", "肩膀僵硬"),
+            ("lower back pain", "腰痛"),
+            ("a sprained ankle", "脚踝扭伤"),
+        ),
+        (
+            ("an open fracture of the leg", "小腿开放性骨折"),
+            ("a broken arm after a fall", "摔倒后手臂骨折"),
+            ("a crushed finger", "手指被压伤"),
+        ),
+    ),
+    (
+        ("dermatology", "皮肤科"),
+        (
+            ("an itchy rash", "皮疹发痒"),
+            ("acne", "痤疮"),
+            ("dry and scaly skin", "皮肤干燥脱屑"),
+            ("hair loss", "脱发"),
+            ("a wart on the hand", "手上长疣"),
+        ),
+        (("large blisters all over the body", "全身大水疱"), ("a rash with swelling of the face", "皮疹伴面部肿胀")),
+    ),
+    (
+        ("ophthalmology", "眼科"),
+        (
+            ("dry eyes", "眼睛干涩"),
+            ("itchy eyes", "眼睛发痒"),
+            ("blurred vision when reading", "看书时视物模糊"),
+            ("watering eyes", "流泪"),
+        ),
+        (("sudden loss of sight in one eye", "一只眼睛突然失明"), ("a chemical splash in the eye", "化学品溅入眼睛")),
+    ),
+    (
+        ("ENT", "耳鼻喉科"),
+        (
+            ("a blocked nose", "鼻塞"),
+            ("ringing in the ears", "耳鸣"),
+            ("a sore throat", "咽喉痛"),
+            ("earache", "耳朵痛"),
+            ("hoarseness", "声音嘶哑"),
+        ),
+        (("a nosebleed that does not stop", "鼻血不止"), ("a fish bone stuck in the throat", "鱼刺卡在喉咙")),
+    ),
+    (
+        ("urology", "泌尿外科"),
+        (
+            ("pain when passing water", "排尿疼痛"),
+            ("frequent passing of water", "尿频"),
+            ("weak flow of urine", "尿流变细"),
+        ),
+        (
+            ("sudden inability to pass water", "突然排不出尿"),
+            ("severe flank pain with blood in the urine", "腰部绞痛伴血尿"),
+        ),
+    ),
+)

@@ -34,7 +34,7 @@ class Relation:
 
 
 def relation(value: Value, texts: str) -> Relation:
-    """A relation from six lines: statements, questions and the answer in English, then in Chinese; '/' between wordings."""
+    """A relation from six lines: statements, questions and the answer in English, then in Chinese; / between them."""
     lines = [tuple(line.strip().split(" / ")) for line in texts.strip().splitlines()]
     wordings = [Wording(statements, questions, answer) for statements, questions, (answer,) in (lines[:3], lines[3:])]
     return Relation(value, *wordings)
@@ -136,21 +136,24 @@ pet = one_of(
 )  # fmt: skip
 food = one_of(
     ("apple cake", "苹果蛋糕"), ("smoked fish", "熏鱼"), ("goat cheese", "山羊奶酪"), ("onion soup", "洋葱汤"), ("plum wine", "梅子酒"),
-    ("rye bread", "黑麦面包"), ("honey", "蜂蜜"), ("noodles", "面条"), ("dumplings", "饺子"), ("roast duck", "烤鸭"), ("green tea", "绿茶"),
-    ("pumpkin pie", "南瓜饼"), ("tofu", "豆腐"), ("pickles", "泡菜"),
+    ("rye bread", "黑麦面包"), ("honey", "蜂蜜"), ("noodles", "面条"), ("dumplings", "饺子"), ("roast duck", "烤鸭"),
+    ("green tea", "绿茶"), ("pumpkin pie", "南瓜饼"), ("tofu", "豆腐"), ("pickles", "泡菜"),
 )  # fmt: skip
 price = number(15, 980, 5)
 hour = number(7, 12)
 
 # Each kind of subject needs well over a thousand names, for a long passage takes dozens of a split's few percent.
 TOWN_BEFORE_EN = ("", "", "North ", "South ", "New ", "Old ", "Upper ", "Lower ")
-TOWN_EN = "Alder Ash Black Bright Clear Cold Dun Elm Fair Fern Glen Grey Hart High Kings Long Mill Oak Red Stone Wells".split()
+TOWN_EN = """
+Alder Ash Black Bright Clear Cold Dun Elm Fair Fern Glen Grey Hart High Kings Long Mill Oak Red Stone Wells
+""".split()
 TOWN_END_EN = "bridge bury dale field ford ham haven hill mouth port stead ton well wick wood worth".split()
 TOWN_BEFORE_ZH = ("", "", "东", "西", "上", "下", "大", "小")
 TOWN_ZH = "柳 石 清 白 红 青 云 龙 凤 梅 松 竹 沙 金 银 玉 长 高 平 安".split()
 TOWN_END_ZH = "溪镇 桥镇 河镇 湾镇 岭镇 坪镇 塘镇 口镇 山镇 泉镇 林镇 田镇 桥村 湾村 岭村 坪村 塘村".split()
 river = one_of(
-    ("Arlen", "青江"), ("Boro", "白水河"), ("Cray", "玉带河"), ("Dova", "长柳河"), ("Elda", "金沙溪"), ("Finna", "小清河"), ("Harl", "石龙江"),
+    ("Arlen", "青江"), ("Boro", "白水河"), ("Cray", "玉带河"), ("Dova", "长柳河"), ("Elda", "金沙溪"), ("Finna", "小清河"),
+    ("Harl", "石龙江"),
     ("Isen", "红叶河"), ("Lorn", "月亮河"), ("Mara", "东流河"), ("Neva", "云河"), ("Tarn", "双溪"),
 )  # fmt: skip
 PROJECTS_ZH = (

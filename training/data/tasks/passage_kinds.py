@@ -237,7 +237,7 @@ TOWN = Kind(
             values.hour,
             """
             The library of {s} opens at {v} o'clock. / At {v} o'clock the library of {s} opens.
-            When does the library of {s} open? / At what time does the library of {s} open? / From when on is the library of {s} open?
+            When does the library of {s} open? / At what time does the library of {s} open?
             The library of {s} opens at {v} o'clock.
             {s}的图书馆{v}点开门。 / {s}图书馆的开门时间是{v}点。
             {s}的图书馆几点开门？ / {s}图书馆的开门时间是几点？ / {s}的图书馆什么时候开门？
@@ -277,7 +277,7 @@ PRODUCT = Kind(
             values.number(2, 95),
             """
             The shop has {v} pieces of {s}. / There are {v} pieces of {s} in stock.
-            How many pieces of {s} are in stock? / How many pieces of {s} does the shop have? / What is the stock of {s}?
+            How many pieces of {s} are in stock? / How many pieces of {s} are there? / What is the stock of {s}?
             There are {v} pieces of {s} in stock.
             {s}的库存是{v}件。 / {s}还有{v}件存货。
             {s}的库存是多少？ / {s}还有多少件存货？ / {s}还剩多少件？
@@ -288,7 +288,7 @@ PRODUCT = Kind(
             values.number(3, 60, 3),
             """
             The warranty of {s} lasts {v} months. / {s} comes with a warranty of {v} months.
-            How long is the warranty of {s}? / How many months does the warranty of {s} last? / What warranty does {s} have?
+            How long is the warranty of {s}? / How many months of warranty does {s} have? / What warranty does {s} have?
             The warranty of {s} lasts {v} months.
             {s}的保修期为{v}个月。 / {s}保修{v}个月。
             {s}的保修期是多久？ / {s}保修几个月？ / {s}保修多长时间？

@@ -45,9 +45,14 @@ ASK = (
 )
 QUESTION_FIRST = 2  # the last wordings of ASK ask before the passage: not for long ones, whose fact shall lie far back
 GIVE = (
-    ("Please read this text:\n{}", "Here is a text. I will ask about it.\n{}", "Read this first.\n\n{}", "Keep this in mind: {}"),
+    (
+        "Please read this text:\n{}",
+        "Here is a text. I will ask about it.\n{}",
+        "Read this first.\n\n{}",
+        "Keep this in mind: {}",
+    ),
     ("请先读这段文字：\n{}", "下面有一段材料，我会提问。\n{}", "先看一下这段话。\n\n{}", "请记住下面的内容：{}"),
-)  # fmt: skip
+)
 FURTHER = (
     ("{}", "{}", "And {}", "One more question: {}", "Next: {}"),
     ("{}", "{}", "那么，{}", "再问一个问题：{}", "另外，{}"),
