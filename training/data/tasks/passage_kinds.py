@@ -131,7 +131,7 @@ PERSON = Kind(
             values.pet,
             """
             The dog of {s} is called {v}. / {s} has a dog named {v}.
-            What is the dog of {s} called? / What is the name of the dog of {s}? / How does {s} call the dog?
+            What is the dog of {s} called? / What is the name of the dog of {s}? / Which name has the dog of {s}?
             The dog of {s} is called {v}.
             {s}的狗叫{v}。 / {s}养了一只名叫{v}的狗。
             {s}的狗叫什么？ / {s}养的狗叫什么名字？ / {s}给狗取了什么名字？
