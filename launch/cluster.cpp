@@ -16,6 +16,7 @@
 #include "common/net/net.h"
 #include "coordinator/placement.h"
 #include "launch/http_client.h"
+#include "launch/janitor.h"
 #include "launch/plan.h"
 #include "launch/ports.h"
 #include "launch/process.h"
@@ -192,9 +193,10 @@ Status check_start(const config::ClusterConfig& config, const RunOptions& option
   auto checkpoint = checkpoint::Checkpoint::open(config.model.path);
   if (!checkpoint.ok()) {
     problems.push_back(checkpoint.error().message);
-  } else if (auto placed = coordinator::place_experts(w.placement, checkpoint->spec(), w.data_parallel_size);
-             !placed.ok()) {
-    problems.push_back(placed.error().message);
+  } else {
+    if (auto placed = coordinator::place_experts(w.placement, checkpoint->spec(), w.data_parallel_size); !placed.ok())
+      problems.push_back(placed.error().message);
+    if (auto fits = check_context(config, checkpoint->spec()); !fits.ok()) problems.push_back(fits.error().message);
   }
 
   auto check_port = [&](const char* key, const std::string& host, uint32_t port) {
@@ -250,6 +252,7 @@ Result<config::ClusterConfig> resolve(config::ClusterConfig config) {
 Status run_cluster(const config::ClusterConfig& given, const RunOptions& options) {
   init_log("launcher", parse_log_level(given.log.level), given.log.format == "json");
   ProgressBar* bar = nullptr;
+  Janitor janitor;
   Supervisor supervisor([&](const std::string& line) {
     if (bar != nullptr) bar->erase();
     std::fprintf(stderr, "%s\n", line.c_str());
@@ -258,6 +261,7 @@ Status run_cluster(const config::ClusterConfig& given, const RunOptions& options
   SWITCHYARD_TRY(check_start(given, options));
   SWITCHYARD_ASSIGN(config::ClusterConfig config, resolve(given));
   SWITCHYARD_ASSIGN(const RunDirectory run, RunDirectory::make(options.run_base));
+  janitor.watch(run.path());
   if (config.secret_file.empty()) {
     SWITCHYARD_ASSIGN(config.secret_file, run.write("secret", net::make_secret()));
   }

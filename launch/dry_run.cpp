@@ -75,6 +75,7 @@ std::string placement_text(const coordinator::ExpertPlacement& placement, const 
 Result<std::string> dry_run_report(const config::ClusterConfig& config, const std::string& program_directory) {
   const auto& w = config.worker;
   SWITCHYARD_ASSIGN(const ModelSpec spec, checkpoint::Checkpoint::read_spec(config.model.path));
+  SWITCHYARD_TRY(check_context(config, spec));
   SWITCHYARD_ASSIGN(const auto placement, coordinator::place_experts(w.placement, spec, w.data_parallel_size));
 
   std::string out =
@@ -130,8 +131,7 @@ Result<std::string> dry_run_report(const config::ClusterConfig& config, const st
     }
   }
   if (room != 0) out += fmt::format("  room on each {}: {} MiB\n", w.gpu_model, mib(room));
-  const uint64_t longest =
-      options.max_model_len != 0 ? std::min(options.max_model_len, spec.max_position) : spec.max_position;
+  const uint64_t longest = options.max_model_len != 0 ? options.max_model_len : spec.max_position;
   if (plan.kv_sequence_bytes != 0) {
     out += fmt::format("  KV holds {} of {} positions in a rank\n",
                        plural(kv_bytes / plan.kv_sequence_bytes, "sequence"), longest);

@@ -40,16 +40,16 @@ Words mpirun_line(const config::ClusterConfig& config, const PlanSurroundings& a
     }
     append(line, {"--host", fmt::format("{}", fmt::join(hosts, ","))});
   }
-  // pml ob1 over btl self, vader and tcp: looking for other fabrics doubles the time to start (0.38 s against 0.19 s,
-  // two ranks, Open MPI 4.1.4), and exchanges of a rank's size gain nothing from them. CMA needs ptrace rights that
-  // containers lack.
-  append(line,
-         {"--mca", "pml", "ob1", "--mca", "btl", "self,vader,tcp", "--mca", "btl_vader_single_copy_mechanism", "none"});
+  // pml ob1 over btl self, vader and, between machines, tcp: looking for other fabrics doubles the time to start (0.38
+  // s against 0.19 s, two ranks, Open MPI 4.1.4), and exchanges of a rank's size gain nothing from them. CMA needs
+  // ptrace rights that containers lack.
+  append(line, {"--mca", "pml", "ob1", "--mca", "btl", all_here ? "self,vader" : "self,vader,tcp", "--mca",
+                "btl_vader_single_copy_mechanism", "none"});
   if (all_here) {
-    // No daemons on other machines, no other interface than loopback; temporary files go with the run directory.
-    append(line, {"--mca", "plm", "isolated", "--mca", "btl_tcp_if_include", "lo", "--mca", "oob_tcp_if_include", "lo",
-                  "--mca", "orte_tmpdir_base", around.run_directory, "--mca", "btl_vader_backing_directory",
-                  around.run_directory});
+    // No daemons on other machines, shared memory alone between ranks, no other interface than loopback; temporary
+    // files go with the run directory.
+    append(line, {"--mca", "plm", "isolated", "--mca", "oob_tcp_if_include", "lo", "--mca", "orte_tmpdir_base",
+                  around.run_directory, "--mca", "btl_vader_backing_directory", around.run_directory});
   }
   append(line, w.mpirun_args);
   append(line, {around.program_directory + "/switchyard-worker", "--config", around.run_directory + "/cluster.yaml",
@@ -103,6 +103,13 @@ std::vector<std::string> remote_hosts(const config::ClusterConfig& config) {
   look(config.worker.hosts);
   look(config.frontend.hosts);
   return found;
+}
+
+Status check_context(const config::ClusterConfig& config, const checkpoint::ModelSpec& spec) {
+  if (config.model.max_model_len <= spec.max_position) return {};
+  return Error{Errc::kInvalid, fmt::format("model.max_model_len: is {}, and the model's context is {} (config.json: "
+                                           "max_position_embeddings)",
+                                           config.model.max_model_len, spec.max_position)};
 }
 
 std::string shell_line(const std::vector<std::string>& argv) {

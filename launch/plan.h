@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "common/checkpoint/model_spec.h"
 #include "common/config/cluster_config.h"
 #include "launch/process.h"
 
@@ -28,6 +29,9 @@ std::vector<PlannedProcess> plan_processes(const config::ClusterConfig& config, 
 bool is_this_machine(const std::string& host);
 // Hosts of the config other than this machine, without slots.
 std::vector<std::string> remote_hosts(const config::ClusterConfig& config);
+
+// The model has the context that the config asks for. The error names the key.
+Status check_context(const config::ClusterConfig& config, const checkpoint::ModelSpec& spec);
 
 // A command line as a shell would take it.
 std::string shell_line(const std::vector<std::string>& argv);

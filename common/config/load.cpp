@@ -40,13 +40,15 @@ class Reader {
       if (key.required && lines_.find(key.dotted()) == lines_.end())
         problem(line_for(key.section, ""), key.dotted(), "is missing");
     }
-    if (!problems_.empty()) return;  // a conflict of values that are not there would only confuse
     for (const auto& c : find_conflicts(config_)) {
-      problem(line_for(c.section, c.name), c.section.empty() ? c.name : c.section + "." + c.name, c.message);
+      const std::string dotted = c.section.empty() ? c.name : c.section + "." + c.name;
+      // A conflict of a value that could not be read, whose default stands in for it, would only confuse.
+      if (!wrong_.contains(dotted)) problem(line_for(c.section, c.name), dotted, c.message);
     }
   }
 
   void problem(int line, const std::string& key, const std::string& message) {
+    wrong_.insert(key);
     problems_.emplace_back(line, key.empty() ? fmt::format("{}:{}: {}", file_, line, message)
                                              : fmt::format("{}:{}: {}: {}", file_, line, key, message));
   }
@@ -160,6 +162,7 @@ class Reader {
   std::string file_;
   std::filesystem::path directory_;
   ClusterConfig config_;
+  std::set<std::string> wrong_;                    // keys with a problem
   std::map<std::string, int, std::less<>> lines_;  // of each key and section that the file has
   std::vector<std::pair<int, std::string>> problems_;
 };

@@ -130,10 +130,10 @@ void GenerationJob::fail(const ApiError& error) {
   if (streaming_) {
     responder_->write(sse_event(error_body(error)));
     responder_->end_stream();
+    log_warn("request failed", {{"request", parts_.request_id}, {"why", error.message}});
   } else {
     respond_error(*responder_, error);
   }
-  log_warn("request failed", {{"request", parts_.request_id}, {"why", error.message}});
   end("error", error.status);
 }
 

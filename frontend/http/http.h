@@ -25,6 +25,7 @@ struct HttpResponse {
   std::string body;
   std::string content_type = "application/json";
   std::vector<std::pair<std::string, std::string>> headers = {};
+  std::string why_refused = {};  // for the log
 };
 
 // The answer to one request: respond() once, or begin_stream(), write() any number of times, end_stream().

@@ -133,9 +133,11 @@ void read_sampling(RequestFields& fields, const ModelFacts& model, GenerationReq
   s.set_min_p(as_float(fields.number("min_p", 0, 1).value_or(model.min_p)));
   s.set_presence_penalty(as_float(fields.number("presence_penalty", -2, 2).value_or(0)));
   s.set_frequency_penalty(as_float(fields.number("frequency_penalty", -2, 2).value_or(0)));
-  s.set_repetition_penalty(as_float(fields.number("repetition_penalty", 0, 1e6).value_or(model.repetition_penalty)));
+  s.set_repetition_penalty(as_float(fields.number("repetition_penalty", -1e6, 1e6).value_or(model.repetition_penalty)));
   if (fields.ok() && s.repetition_penalty() <= 0) {
-    fields.fail("Invalid 'repetition_penalty': decimal below minimum value. Expected a value > 0, but got 0 instead.",
+    fields.fail(fmt::format("Invalid 'repetition_penalty': decimal below minimum value. Expected a value > 0, but got "
+                            "{:g} instead.",
+                            s.repetition_penalty()),
                 "repetition_penalty", "decimal_below_min_value");
   }
   read_logit_bias(fields, model, s);
@@ -201,6 +203,19 @@ void read_prompts(RequestFields& fields, const ModelFacts& model, CompletionRequ
     } else {
       return fields.wrong_type("prompt", kExpected, item);
     }
+  }
+}
+
+// Text is the one format there is.
+void read_response_format(RequestFields& fields) {
+  if (const json::value* format = fields.find("response_format"); format != nullptr) {
+    const json::object* object = format->if_object();
+    const json::value* type = object == nullptr ? nullptr : object->if_contains("type");
+    if (type == nullptr || !type->is_string())
+      fields.wrong_type("response_format", "an object with a 'type'", *format);
+    else if (type->get_string() != "text")
+      fields.fail(fmt::format("'response_format' of type '{}' is not supported.", std::string_view(type->get_string())),
+                  "response_format", "unsupported_parameter");
   }
 }
 
@@ -286,6 +301,8 @@ std::optional<ApiError> parse_chat_prompt(const json::object& body, ChatRequest&
   if (const json::value* choice = fields.find("tool_choice"); choice != nullptr) {
     if (!choice->is_string() && !choice->is_object())
       fields.wrong_type("tool_choice", "a string or an object", *choice);
+    else if (request.tools.is_null() && (!choice->is_string() || choice->get_string() != "none"))
+      fields.fail("'tool_choice' needs 'tools'.", "tool_choice", "invalid_value");
     // vLLM too leaves the tools out of the prompt then.
     else if (choice->is_string() && choice->get_string() == "none")
       request.tools = nullptr;
@@ -316,6 +333,7 @@ std::optional<ApiError> parse_completion(const json::object& body, const ModelFa
   read_sampling(fields, model, request);
   request.echo = fields.boolean("echo").value_or(false);
   request.add_special_tokens = fields.boolean("add_special_tokens").value_or(true);
+  read_response_format(fields);
   if (fields.find("suffix") != nullptr)
     fields.fail("'suffix' is not supported by this model.", "suffix", "unsupported_parameter");
   if (const auto best_of = fields.integer("best_of", 1, kChoicesMax); best_of && *best_of != request.n)
@@ -365,15 +383,7 @@ std::optional<ApiError> parse_chat(const json::object& body, const ModelFacts& m
       fields.fail("'top_logprobs' needs 'logprobs' to be true.", "top_logprobs", "invalid_value");
     request.sampling.set_top_logprobs(static_cast<uint32_t>(*count));
   }
-  if (const json::value* format = fields.find("response_format"); format != nullptr) {
-    const json::object* object = format->if_object();
-    const json::value* type = object == nullptr ? nullptr : object->if_contains("type");
-    if (type == nullptr || !type->is_string())
-      fields.wrong_type("response_format", "an object with a 'type'", *format);
-    else if (type->get_string() != "text")
-      fields.fail(fmt::format("'response_format' of type '{}' is not supported.", std::string_view(type->get_string())),
-                  "response_format", "unsupported_parameter");
-  }
+  read_response_format(fields);
   return fields.error();
 }
 

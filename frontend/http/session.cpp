@@ -294,6 +294,10 @@ void Session::append_head(int status, const std::string& content_type, std::opti
 
 void Session::respond(uint64_t request, const HttpResponse& response) {
   if (!answering(request) || streaming_) return;
+  if (!response.why_refused.empty()) {
+    log_info("request refused",
+             {{"request", request_id_}, {"path", path_}, {"status", response.status}, {"why", response.why_refused}});
+  }
   append_head(response.status, response.content_type, response.body.size(), response.headers);
   if (!head_only_) queue_ += response.body;
   answered_ = true;

@@ -255,9 +255,9 @@ class Chat(unittest.TestCase):
                                              extra_body={"ignore_eos": True})
         self.assertEqual((old.usage.completion_tokens, new.usage.completion_tokens), (3, 5))
 
-    def test_contents_in_parts_are_one_text(self):
+    def test_contents_in_parts_are_the_lines_of_one_text(self):
         parts = [{"role": "user", "content": [{"type": "text", "text": "Hello "}, {"type": "text", "text": "there."}]}]
-        self.assertEqual(chat(parts).prompt_token_ids, chat("Hello there.").prompt_token_ids)
+        self.assertEqual(chat(parts).prompt_token_ids, chat("Hello \nthere.").prompt_token_ids)
 
     def test_log_probabilities_without_candidates(self):
         for scored in chat(logprobs=True).choices[0].logprobs.content:

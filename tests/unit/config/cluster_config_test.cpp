@@ -50,6 +50,15 @@ TEST_F(ClusterConfigTest, AFileWithAModelAloneHasTheDefaults) {
   EXPECT_EQ(config->worker.block_size, 16U);
 }
 
+TEST_F(ClusterConfigTest, WrongKeysAndImpossibleCombinationsAreToldAtOnce) {
+  EXPECT_EQ(errors_of("model: {path: /m}\nworker:\n  blok_size: 4\n  exchange: local\n  data_parallel_size: 2\n"),
+            "c.yaml:3: worker.blok_size: is not a key (did you mean block_size?)\n"
+            "c.yaml:4: worker.exchange: local joins one rank, and data_parallel_size is 2");
+  // What stands in for a value that could not be read is in no combination.
+  EXPECT_EQ(errors_of("model: {path: /m}\nheartbeat_ms: 60000\nworker: {step_deadline_ms: x}\n").find("longer than"),
+            std::string::npos);
+}
+
 TEST_F(ClusterConfigTest, KeysLandInTheirFieldsWithDashesToo) {
   auto config = load(write(R"(
 name: alpha

@@ -201,6 +201,10 @@ TEST(RequestParsing, ToolChoiceNoneLeavesTheToolsOut) {
   ASSERT_FALSE(chat(R"("tools":[{"type":"function"}],"tool_choice":"none")", without));
   EXPECT_TRUE(with.tools.is_array());
   EXPECT_TRUE(without.tools.is_null());
+  ChatRequest none_given;
+  const auto error = chat(R"("tool_choice":"auto")", none_given);
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->param, "tool_choice");
 }
 
 TEST(RequestParsing, TheContextBoundsPromptAndAnswer) {

@@ -67,6 +67,20 @@ TEST(Plan, FrontendsOnOtherHostsGoThereInTurn) {
   EXPECT_EQ(plan[2].program.argv.front(), "srun");
 }
 
+TEST(Plan, AContextLongerThanTheModelsIsRefused) {
+  checkpoint::ModelSpec spec;
+  spec.max_position = 4096;
+  config::ClusterConfig config;
+  for (const uint32_t fits : {0U, 1U, 4096U}) {
+    config.model.max_model_len = fits;
+    EXPECT_TRUE(check_context(config, spec).ok());
+  }
+  config.model.max_model_len = 4097;
+  const Status refused = check_context(config, spec);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_TRUE(refused.error().message.starts_with("model.max_model_len: is 4097")) << refused.error().message;
+}
+
 TEST(Plan, ShellLinesAreQuotedWhereAShellWouldSplit) {
   EXPECT_EQ(shell_line({"a", "b c", "it's", "", "$x"}), "a 'b c' 'it'\\''s' '' '$x'");
 }

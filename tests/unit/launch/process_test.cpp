@@ -151,7 +151,7 @@ TEST(Supervisor, ChildrenDieWhenTheLauncherIsKilled) {
   }
   char byte = 0;
   ASSERT_EQ(read(ready[0], &byte, 1), 1);
-  EXPECT_EQ(count_processes_with(word), 1);
+  EXPECT_GE(count_processes_with(word), 1);  // more while the shell forks its sleep
   kill(launcher, SIGKILL);
   waitpid(launcher, nullptr, 0);
   const auto deadline = Clock::now() + std::chrono::seconds(5);
