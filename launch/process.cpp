@@ -24,6 +24,7 @@ using std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
 
 constexpr size_t kMaxLineBytes = 64 * 1024;  // a longer line is passed on in pieces
+constexpr milliseconds kOneRequest{200};
 
 std::string signal_text(int number) {
   const char* words = strsignal(number);
@@ -272,7 +273,9 @@ void Supervisor::wait(milliseconds longest) {
     if (info.ssi_signo == SIGCHLD) {
       child_ended = true;
     } else {
-      ++stop_requests_;
+      const auto now = Clock::now();
+      if (stop_requests_ == 0 || now - last_stop_signal_ > kOneRequest) ++stop_requests_;
+      last_stop_signal_ = now;
     }
   }
   if (child_ended) reap();

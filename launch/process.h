@@ -79,7 +79,8 @@ class Supervisor {
 
   // The first program that ended by itself, since the Supervisor began.
   const std::optional<Exit>& first_exit() const { return first_exit_; }
-  // Times that SIGINT, SIGTERM or SIGHUP came.
+  // Times that SIGINT, SIGTERM or SIGHUP came. What comes within 200 ms is one request: `timeout` and others signal a
+  // process and its group.
   int stop_requests() const { return stop_requests_; }
   // The first "fatal: ..." line of any child, without the word; "" = none.
   const std::string& fatal_cause() const { return fatal_cause_; }
@@ -102,6 +103,7 @@ class Supervisor {
   std::vector<std::unique_ptr<Child>> children_;
   int signal_fd_ = -1;
   int stop_requests_ = 0;
+  std::chrono::steady_clock::time_point last_stop_signal_;
   bool stopping_ = false;
   std::optional<Exit> first_exit_;
   std::string fatal_cause_;

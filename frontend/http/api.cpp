@@ -142,7 +142,11 @@ class ApiImpl final : public Api {
 
   void ready(Call& call) {
     const std::string why = why_not_ready();
-    if (!why.empty()) return respond_error(*call.responder, unavailable(why));
+    if (!why.empty()) {
+      HttpResponse not_yet = error_response(unavailable(why));
+      not_yet.why_refused.clear();  // whoever asks does so many times a second
+      return call.responder->respond(std::move(not_yet));
+    }
     call.responder->respond({.status = 200, .body = R"({"status":"ready"})"});
   }
 

@@ -132,6 +132,13 @@ TEST(Supervisor, StopSignalsAreCounted) {
   Supervisor supervisor(lines.sink());
   kill(getpid(), SIGTERM);
   ASSERT_TRUE(wait_until(supervisor, [&] { return supervisor.stop_requests() == 1; }));
+  // What comes close behind is the same request; what comes later is another.
+  kill(getpid(), SIGINT);
+  const auto begin = Clock::now();
+  while (Clock::now() - begin < milliseconds(250)) supervisor.wait(milliseconds(10));
+  EXPECT_EQ(supervisor.stop_requests(), 1);
+  kill(getpid(), SIGINT);
+  EXPECT_TRUE(wait_until(supervisor, [&] { return supervisor.stop_requests() == 2; }));
 }
 
 TEST(Supervisor, ChildrenDieWhenTheLauncherIsKilled) {
