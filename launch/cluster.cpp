@@ -142,36 +142,44 @@ Url frontend_url(const config::ClusterConfig& config, uint32_t index) {
   return url;
 }
 
-void show_first_answer(const config::ClusterConfig& config) {
-  const Url url = frontend_url(config, 0);
-  const std::string question = "Say hello.";
+// A chat request of one question, as OpenAI's API takes it.
+std::string chat_body(const config::ClusterConfig& config, const char* question) {
   json::object body;
   body["model"] = config.model.served_model_name;
   body["messages"] = json::array{json::object{{"role", "user"}, {"content", question}}};
-  body["max_tokens"] = 24;
+  body["max_tokens"] = 64;
   body["temperature"] = 0;
+  return json::serialize(body);
+}
+
+// The answer's text, or what went wrong.
+std::string ask(const Url& url, const std::string& key, std::string body) {
   HttpRequest request;
   request.method = "POST";
   request.target = "/v1/chat/completions";
-  request.body = json::serialize(body);
+  request.body = std::move(body);
   request.deadline = milliseconds(60000);
-  const std::string key = config.frontend.api_keys.empty() ? "" : config.frontend.api_keys.front();
   request.bearer = key;
   const auto answer = http_request(url, request);
-  std::string text;
-  if (!answer.ok()) {
-    text = answer.error().message;
-  } else {
-    boost::system::error_code ec;
-    const json::value parsed = json::parse(answer->body, ec);
-    const json::value* content = ec ? nullptr : parsed.find_pointer("/choices/0/message/content", ec);
-    text = content != nullptr && content->is_string() ? std::string(content->as_string()) : answer->body;
-  }
+  if (!answer.ok()) return answer.error().message;
+  boost::system::error_code ec;
+  const json::value parsed = json::parse(answer->body, ec);
+  const json::value* content = ec ? nullptr : parsed.find_pointer("/choices/0/message/content", ec);
+  return content != nullptr && content->is_string() ? std::string(content->as_string()) : answer->body;
+}
+
+void show_first_answers(const config::ClusterConfig& config) {
+  constexpr const char* kQuestions[] = {"Hello! Who are you?", "我想退换刚买的手机"};
+  const Url url = frontend_url(config, 0);
+  const std::string key = config.frontend.api_keys.empty() ? "" : config.frontend.api_keys.front();
+  for (const char* question : kQuestions)
+    std::printf("\n> %s\n%s\n", question, ask(url, key, chat_body(config, question)).c_str());
   std::printf(
-      "\n> %s\n%s\n\nTry it (Ctrl-C ends the cluster):\n  curl %s/v1/chat/completions -H 'Content-Type: "
-      "application/json'%s -d '%s'\n",
-      question.c_str(), text.c_str(), url_text(url.host, url.port).c_str(),
-      key.empty() ? "" : fmt::format(" -H 'Authorization: Bearer {}'", key).c_str(), request.body.c_str());
+      "\nTry it (Ctrl-C ends the cluster):\n  curl %s/v1/chat/completions -H 'Content-Type: application/json'%s -d "
+      "'%s'\n",
+      url_text(url.host, url.port).c_str(),
+      key.empty() ? "" : fmt::format(" -H 'Authorization: Bearer {}'", key).c_str(),
+      chat_body(config, kQuestions[0]).c_str());
   std::fflush(stdout);
 }
 
@@ -294,7 +302,7 @@ Status run_cluster(const config::ClusterConfig& given, const RunOptions& options
   progress.erase();
   std::printf("ready %s\n", url_text(config.frontend.host, config.frontend.port).c_str());
   std::fflush(stdout);
-  if (options.demo) show_first_answer(config);
+  if (options.demo) show_first_answers(config);
 
   while (supervisor.stop_requests() == 0 && !supervisor.first_exit()) supervisor.wait(milliseconds(60000));
   if (supervisor.first_exit()) {

@@ -62,7 +62,7 @@ struct ClusterCommand {
 
   void add_run_options(CLI::App* app) {
     app->add_flag("--dry-run", dry_run, "print processes, hosts, expert placement and memory; start nothing");
-    app->add_flag("--demo", options.demo, "send a first chat request and print its answer");
+    app->add_flag("--demo", options.demo, "send first chat requests and print their answers");
     app->add_option("--run-dir", options.run_base, "where the private run directory is made")->type_name("DIR");
     app->set_help_flag("-h,--help", "print this help");
   }
