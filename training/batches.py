@@ -1,0 +1,89 @@
+"""Training batches: a function of seed and number alone, so that a run that was stopped goes on as if it had not been.
+
+Samples of a pool of several steps are sorted by length and cut into micro-batches of like lengths, so that little is
+padding; the micro-batches are then dealt to the steps at random.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from training.data import TASKS, generate
+from training.tokenizer import ID, PAD, Encoded, encode
+
+POOL_STEPS = 4
+LONGEST_FIRST = 512  # tokens of a sample, until long ones join
+PROMPT_SHARE, PROMPT_WEIGHT = 0.1, 0.1  # a prompt's tokens are learned too, a little: some of them, with this weight
+
+
+@dataclass
+class MicroBatch:
+    ids: np.ndarray  # int64 [sequences, length], padded at the end
+    targets: np.ndarray  # int64 [n]: flat positions in ids of tokens to predict, each from the one before it
+    weights: np.ndarray  # float32 [n]: their share in the loss
+    lengths: np.ndarray  # int64 [sequences]
+
+
+def pool(
+    tokenizer: Tokenizer, seed: int, number: int, longest: int, step_tokens: int, micro: int
+) -> list[list[MicroBatch]]:
+    """The micro-batches of steps POOL_STEPS * number and following; samples above `longest` tokens are left out."""
+    rng = random.Random(f"{seed}/{number}")
+    samples: list[Encoded] = []
+    tokens = 0
+    for sample in generate("train", rng.randrange(2**60)):
+        encoded = encode(tokenizer, sample)
+        if len(encoded.ids) <= longest:
+            samples.append(encoded)
+            tokens += len(encoded.ids)
+            if tokens >= POOL_STEPS * step_tokens:
+                break
+    samples.sort(key=lambda one: len(one.ids))
+    batches = [collate(group, rng) for group in cut(samples, micro)]
+    rng.shuffle(batches)
+    return [batches[step::POOL_STEPS] for step in range(POOL_STEPS)]
+
+
+def cut(samples: list[Encoded], micro: int) -> list[list[Encoded]]:
+    """Groups of at most `micro` tokens, padding included, of samples sorted by length."""
+    groups: list[list[Encoded]] = [[]]
+    for sample in samples:
+        if groups[-1] and (len(groups[-1]) + 1) * len(sample.ids) > micro:
+            groups.append([])
+        groups[-1].append(sample)
+    return groups
+
+
+def collate(group: list[Encoded], rng: random.Random, prompt_share: float = PROMPT_SHARE) -> MicroBatch:
+    length = max(len(one.ids) for one in group)
+    ids = np.full((len(group), length), ID[PAD], dtype=np.int64)
+    weights = np.zeros((len(group), length), dtype=np.float32)
+    for row, one in enumerate(group):
+        end = len(one.ids)
+        ids[row, :end] = one.ids
+        weights[row, 1:end] = [PROMPT_WEIGHT * (rng.random() < prompt_share) for _ in range(end - 1)]
+        for begin, end in one.turns:
+            # A turn's weight grows with the root of its length: one word that decides counts beside a long record.
+            weights[row, begin:end] = (end - begin) ** -0.5
+    flat = weights.reshape(-1)
+    targets = flat.nonzero()[0]
+    return MicroBatch(ids, targets, flat[targets], np.array([len(one.ids) for one in group]))
+
+
+def validation(tokenizer: Tokenizer, per_task: int, longest: int, micro: int) -> list[tuple[list[str], MicroBatch]]:
+    """The same samples at every call: `per_task` of each task, with the task's name; only the last turn has weight."""
+    samples: list[tuple[str, Encoded]] = []
+    for task in TASKS:
+        for sample in islice(generate("validation", 1, task), per_task):
+            one = encode(tokenizer, sample)
+            if len(one.ids) <= longest:
+                samples.append((task, Encoded(one.ids, one.turns[-1:])))
+    samples.sort(key=lambda pair: len(pair[1].ids))
+    names = iter([task for task, _ in samples])
+    groups = cut([one for _, one in samples], micro)
+    return [(list(islice(names, len(group))), collate(group, random.Random(0), prompt_share=0)) for group in groups]

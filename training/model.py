@@ -1,0 +1,99 @@
+"""The model's sizes, and transformers' DeepseekV3 set up for fast training.
+
+Nothing of the model is ours: transformers lets a caller choose how attention and the experts are computed. Experts run as
+grouped matrix products. Attention of short sequences runs as plain matrix products, which in bfloat16 on a CPU is four
+times as fast as the fused kernel; long ones take the fused kernel. No mask is needed: sequences are padded at their end.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from transformers import AttentionInterface, AttentionMaskInterface, DeepseekV3Config, DeepseekV3ForCausalLM
+
+from training.tokenizer import BOS, EOS, ID, PAD
+
+CONTEXT = 4096
+VOCABULARY = 5120
+SIZES: dict[str, dict[str, int]] = {
+    "small": dict(
+        hidden_size=256, num_hidden_layers=7, intermediate_size=768, moe_intermediate_size=128, num_attention_heads=8,
+        kv_lora_rank=128, qk_nope_head_dim=32, qk_rope_head_dim=16, v_head_dim=48,
+    ),
+    "medium": dict(
+        hidden_size=640, num_hidden_layers=10, intermediate_size=1920, moe_intermediate_size=320, num_attention_heads=10,
+        kv_lora_rank=256, qk_nope_head_dim=64, qk_rope_head_dim=32, v_head_dim=96,
+    ),
+}  # fmt: skip
+SHORT = 512  # tokens up to which attention runs as plain matrix products on a CPU
+
+
+def config(size: str) -> DeepseekV3Config:
+    return DeepseekV3Config(
+        **SIZES[size],
+        vocab_size=VOCABULARY,
+        num_key_value_heads=SIZES[size]["num_attention_heads"],
+        q_lora_rank=None,
+        n_routed_experts=16,
+        num_experts_per_tok=2,
+        norm_topk_prob=True,
+        routed_scaling_factor=2.0,
+        n_shared_experts=2,
+        n_group=1,
+        topk_group=1,
+        first_k_dense_replace=1,
+        num_nextn_predict_layers=0,
+        max_position_embeddings=CONTEXT,
+        tie_word_embeddings=True,
+        bos_token_id=ID[BOS],
+        eos_token_id=ID[EOS],
+        pad_token_id=ID[PAD],
+        use_cache=True,
+    )
+
+
+def build(size: str) -> DeepseekV3ForCausalLM:
+    """A model with fresh bfloat16 weights (torch's seed decides them); the router's biases stay float32."""
+    model = DeepseekV3ForCausalLM(config(size)).to(torch.bfloat16)
+    for gate in gates(model):
+        gate.e_score_correction_bias = gate.e_score_correction_bias.float()
+    model.set_attn_implementation("causal")
+    model.set_experts_implementation("grouped_mm")
+    return model
+
+
+def gates(model: DeepseekV3ForCausalLM) -> list[torch.nn.Module]:
+    """The routers of the layers that have experts."""
+    return [layer.mlp.gate for layer in model.model.layers if hasattr(layer.mlp, "gate")]
+
+
+@cache
+def _causal_bias(length: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    return torch.full((length, length), float("-inf"), dtype=dtype, device=device).triu(1)
+
+
+def causal_attention(
+    module: torch.nn.Module,
+    query: torch.Tensor,  # [batch, heads, length, width], as key and value
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float,
+    **unused: Any,
+) -> tuple[torch.Tensor, None]:
+    batch, heads, length, width = query.shape
+    if query.is_cpu and length <= SHORT:
+        bias = _causal_bias(length, query.dtype, query.device).expand(batch * heads, -1, -1)
+        flat = [x.reshape(batch * heads, length, -1) for x in (query, key, value)]
+        scores = torch.baddbmm(bias, flat[0], flat[1].transpose(1, 2), alpha=scaling)
+        output = torch.bmm(scores.softmax(-1), flat[2]).view(batch, heads, length, -1)
+    else:
+        output = F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scaling)
+    return output.transpose(1, 2).contiguous(), None
+
+
+AttentionInterface.register("causal", causal_attention)
+AttentionMaskInterface.register("causal", lambda *args, **kwargs: None)

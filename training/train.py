@@ -1,0 +1,226 @@
+"""Trains the model: python -m training.train --size small --out build/train/small [--resume]
+
+The run ends when its budget of tokens or of hours is spent, whichever comes first. The learning rate warms up, stays, and
+falls to zero; long samples join after a third. Every few minutes the run is validated and saved; stopped by a signal, it
+saves itself and goes on with --resume. In --out: tokenizer.json, log.csv, checkpoint.pt.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import signal
+import sys
+import time
+from collections import defaultdict
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+from tqdm import tqdm
+from transformers import DeepseekV3ForCausalLM
+
+from training import batches
+from training.balance import ExpertCounter, mean_over_max, update_biases
+from training.model import CONTEXT, VOCABULARY, build
+from training.optimizer import Optimizer
+from training.tokenizer import learn
+from training.workers import OneDevice, Processes, losses
+
+COLUMNS = ["step", "tokens", "seconds", "loss", "rate", "balance", "validation_loss", "validation_exact"]
+WARM_UP_STEPS, DECAY_FROM, LONG_FROM = 60, 0.5, 0.35  # the last two are shares of the run
+BIAS_SPEED = 0.005
+SAVE_SECONDS, LOG_STEPS = 300, 10
+
+
+@dataclass(frozen=True)
+class Budget:
+    tokens: float
+    hours: float
+    step_tokens: int
+
+
+BUDGETS = {"small": Budget(50e6, 3.0, 12_288), "medium": Budget(300e6, 1 / 3, 32_768)}
+
+
+class Data:
+    """The batches of a run, made in background processes a few steps ahead."""
+
+    def __init__(self, tokenizer: Tokenizer, seed: int, step_tokens: int, micro: int, processes: int) -> None:
+        self.arguments = dict(tokenizer=tokenizer, seed=seed, step_tokens=step_tokens, micro=micro)
+        self.executor = ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
+        self.ahead = processes + 1
+        self.pools: dict[int, Future] = {}
+
+    def step(self, number: int, longest: int) -> list[batches.MicroBatch]:
+        first = number // batches.POOL_STEPS
+        for pool in range(first, first + self.ahead):
+            if pool not in self.pools:
+                self.pools[pool] = self.executor.submit(batches.pool, number=pool, longest=longest, **self.arguments)
+        self.pools.pop(first - 1, None)
+        return self.pools[first].result()[number % batches.POOL_STEPS]
+
+
+class Run:
+    """The state of a training run, and its loop."""
+
+    def __init__(self, size: str, out: Path, seed: int, budget: Budget) -> None:
+        self.size, self.out, self.budget = size, out, budget
+        self.step_count, self.tokens, self.seconds = 0, 0, 0.0
+        torch.set_num_threads(1)
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        torch.manual_seed(seed)
+        self.model: DeepseekV3ForCausalLM = build(size).to(device)
+        self.optimizer = Optimizer(dict(self.model.named_parameters()))
+        self.tokenizer = self._tokenizer(seed)
+        on_cpu = device.type == "cpu"
+        micro = 2048 if on_cpu else budget.step_tokens // 2
+        self.data = Data(self.tokenizer, seed, budget.step_tokens, micro, 1 if on_cpu else (os.cpu_count() or 1) // 2)
+        self.engine = Processes(self.model, self.optimizer, size) if on_cpu else OneDevice(self.model, self.optimizer)
+        self.counter = ExpertCounter(self.model) if on_cpu else self.engine.counter
+        self.validation = batches.validation(self.tokenizer, 12, CONTEXT, micro)
+
+    def _tokenizer(self, seed: int) -> Tokenizer:
+        path = self.out / "tokenizer.json"
+        if not path.exists():
+            learn(VOCABULARY, seed).save(str(path))
+        return Tokenizer.from_file(str(path))
+
+    @property
+    def progress(self) -> float:
+        return max(self.tokens / self.budget.tokens, self.seconds / 3600 / self.budget.hours)
+
+    def factor(self) -> float:
+        """Of the learning rate, 0 to 1."""
+        return min(1.0, (self.step_count + 1) / WARM_UP_STEPS, max(0.0, (1 - self.progress) / (1 - DECAY_FROM)))
+
+    def train(self) -> None:
+        bar = tqdm(total=100, bar_format="{l_bar}{bar}| {elapsed} {postfix}", mininterval=5, initial=100 * self.progress)
+        window, saved = Window(), time.monotonic()
+        while self.progress < 1:
+            began = time.monotonic()
+            factor = self.factor()
+            step = self.data.step(self.step_count, batches.LONGEST_FIRST if self.progress < LONG_FROM else CONTEXT)
+            result = self.engine.step(step, self.step_count + 1, factor)
+            update_biases(self.model, result.counts, BIAS_SPEED * factor)
+            tokens = sum(int(batch.lengths.sum()) for batch in step)
+            self.step_count, self.tokens = self.step_count + 1, self.tokens + tokens
+            self.seconds += time.monotonic() - began
+            window.add(tokens, time.monotonic() - began, result.loss, result.counts)
+            bar.n = min(100, 100 * self.progress)
+            bar.set_postfix_str(f"step {self.step_count}, {window.rate:.0f} tokens/s, loss {result.loss:.3f}, "
+                                f"{(1 - self.progress) * self.seconds / 60 / max(self.progress, 1e-9):.0f} min left")  # fmt: skip
+            if time.monotonic() - saved > SAVE_SECONDS or self.progress >= 1:
+                self.log(window, factor, *self.validate(bar))
+                self.save()
+                window, saved = Window(), time.monotonic()
+            elif self.step_count % LOG_STEPS == 0:
+                self.log(window, factor)
+                window = Window()
+        bar.close()
+        self.engine.close()
+
+    def log(self, window: Window, factor: float, validation_loss: float | str = "", exact: float | str = "") -> None:
+        row = [self.step_count, self.tokens, round(self.seconds, 1), window.loss, factor, window.balance]
+        with (self.out / "log.csv").open("a", newline="") as file:
+            writer = csv.writer(file)
+            if file.tell() == 0:
+                writer.writerow(COLUMNS)
+            writer.writerow([*row, validation_loss, exact])
+
+    @torch.no_grad()
+    def validate(self, bar: tqdm) -> tuple[float, float]:
+        """Loss and share of answers that greedy decoding gives exactly, over the tasks. Prints both, and the experts' load.
+
+        Greedy decoding gives the expected answer exactly if each of its tokens is the first choice after those before it.
+        """
+        self.counter.counts.zero_()
+        total, weight = 0.0, 0.0
+        exact: dict[str, list[bool]] = defaultdict(list)
+        for tasks, batch in self.validation:
+            loss, right = losses(self.model, batch, self.counter)
+            total += float((loss.cpu() * torch.from_numpy(batch.weights)).sum())
+            weight += float(batch.weights.sum())
+            wrong_rows = set((batch.targets[~right.cpu().numpy()] // batch.ids.shape[1]).tolist())
+            for row, task in enumerate(tasks):
+                exact[task].append(row not in wrong_rows)
+        shares = {task: sum(hits) / len(hits) for task, hits in sorted(exact.items())}
+        mean = sum(shares.values()) / len(shares)
+        balance = " ".join(f"{x:.2f}" for x in mean_over_max(self.counter.counts.cpu()))
+        bar.write(
+            f"step {self.step_count}, {self.tokens / 1e6:.1f} M tokens, {self.seconds / 60:.0f} min: "
+            f"validation loss {total / weight:.4f}, exact {mean:.1%}, experts' mean/max by layer {balance}\n  "
+            + " ".join(f"{task} {share:.0%}" for task, share in shares.items())
+        )
+        sys.stdout.flush()
+        return total / weight, mean
+
+    def save(self) -> None:
+        state = {
+            "size": self.size, "step": self.step_count, "tokens": self.tokens, "seconds": self.seconds,
+            "optimizer": self.optimizer.state(), "buffers": dict(self.model.named_buffers()),
+            "validation_counts": self.counter.counts,
+        }  # fmt: skip
+        partial = self.out / "checkpoint.partial"
+        torch.save(state, partial)
+        partial.rename(self.out / "checkpoint.pt")
+
+    def resume(self) -> None:
+        state = torch.load(self.out / "checkpoint.pt", map_location=self.model.device, weights_only=True)
+        self.step_count, self.tokens, self.seconds = state["step"], state["tokens"], state["seconds"]
+        self.optimizer.restore(state["optimizer"])
+        for name, buffer in self.model.named_buffers():
+            buffer.copy_(state["buffers"][name])
+
+
+class Window:
+    """Means since the last row of the log."""
+
+    def __init__(self) -> None:
+        self.tokens, self.seconds, self.losses, self.counts = 0, 1e-9, [], 0
+
+    def add(self, tokens: int, seconds: float, loss: float, counts: torch.Tensor) -> None:
+        self.tokens, self.seconds, self.counts = self.tokens + tokens, self.seconds + seconds, self.counts + counts
+        self.losses.append(loss)
+
+    @property
+    def rate(self) -> float:
+        return self.tokens / self.seconds
+
+    @property
+    def loss(self) -> float:
+        return round(sum(self.losses) / len(self.losses), 5) if self.losses else float("nan")
+
+    @property
+    def balance(self) -> float:
+        shares = mean_over_max(self.counts) if self.losses else [float("nan")]
+        return round(sum(shares) / len(shares), 4)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m training.train", description="Trains Switchyard R1.")
+    parser.add_argument("--size", choices=sorted(BUDGETS), default="small")
+    parser.add_argument("--out", type=Path, required=True, help="directory of the run")
+    parser.add_argument("--tokens", type=float, help="tokens to train on at most (default: the size's)")
+    parser.add_argument("--hours", type=float, help="hours to train at most (default: the size's)")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--resume", action="store_true", help="go on from the run's checkpoint")
+    arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    if not arguments.resume and (arguments.out / "checkpoint.pt").exists():
+        parser.error(f"{arguments.out} holds a run: go on with --resume, or remove it")
+    default = BUDGETS[arguments.size]
+    budget = Budget(arguments.tokens or default.tokens, arguments.hours or default.hours, default.step_tokens)
+    run = Run(arguments.size, arguments.out, arguments.seed, budget)
+    if arguments.resume:
+        run.resume()
+    run.train()
+
+
+if __name__ == "__main__":
+    main()
