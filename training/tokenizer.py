@@ -23,9 +23,11 @@ from training.data.sample import Sample
 BOS, EOS, PAD = "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜▁pad▁｜>"
 USER, ASSISTANT = "<｜User｜>", "<｜Assistant｜>"
 THINK, END_THINK = "<think>", "</think>"
-TOOLS = ["<｜tool▁calls▁begin｜>", "<｜tool▁call▁begin｜>", "<｜tool▁sep｜>", "<｜tool▁call▁end｜>", "<｜tool▁calls▁end｜>"]
-TOOL_OUTPUT = ["<｜tool▁output▁begin｜>", "<｜tool▁output▁end｜>"]
-SPECIALS = [BOS, EOS, PAD, USER, ASSISTANT, THINK, END_THINK, *TOOLS, *TOOL_OUTPUT]
+CALLS_BEGIN, CALLS_END = "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"
+CALL_BEGIN, CALL_SEPARATOR, CALL_END = "<｜tool▁call▁begin｜>", "<｜tool▁sep｜>", "<｜tool▁call▁end｜>"
+OUTPUT_BEGIN, OUTPUT_END = "<｜tool▁output▁begin｜>", "<｜tool▁output▁end｜>"
+TOOLS = [CALLS_BEGIN, CALL_BEGIN, CALL_SEPARATOR, CALL_END, CALLS_END, OUTPUT_BEGIN, OUTPUT_END]
+SPECIALS = [BOS, EOS, PAD, USER, ASSISTANT, THINK, END_THINK, *TOOLS]
 ID = {token: i for i, token in enumerate(SPECIALS)}
 
 TEMPLATE = Path(__file__).with_name("chat_template.jinja")
@@ -35,9 +37,9 @@ WORDS = r"[一-鿿]|\p{N}| ?[^\s\p{N}\p{P}\p{S}一-鿿]+| ?[\p{P}\p{S}]+|\s+(?!\
 def learn(vocab_size: int, seed: int, samples: int = 30_000) -> Tokenizer:
     """BPE merges of the training split's text. Special tokens come first: their ids are those of `ID`."""
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(Regex(WORDS), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
-    )
+    split = pre_tokenizers.Split(Regex(WORDS), "isolated")
+    to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, to_bytes])
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,

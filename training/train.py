@@ -1,8 +1,8 @@
 """Trains the model: python -m training.train --size small --out build/train/small [--resume]
 
-The run ends when its budget of tokens or of hours is spent, whichever comes first. The learning rate warms up, stays, and
-falls to zero; long samples join after a third. Every few minutes the run is validated and saved; stopped by a signal, it
-saves itself and goes on with --resume. In --out: tokenizer.json, log.csv, checkpoint.pt.
+The run ends when its budget of tokens or of hours is spent, whichever comes first. The learning rate warms up, stays,
+and falls to zero; long samples join after a third. Every few minutes the run is saved, from where --resume goes on.
+In --out: tokenizer.json, log.csv, checkpoint.pt.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from training.workers import OneDevice, Processes, losses
 COLUMNS = ["step", "tokens", "seconds", "loss", "rate", "balance", "validation_loss", "validation_exact"]
 WARM_UP_STEPS, DECAY_FROM, LONG_FROM = 60, 0.5, 0.35  # the last two are shares of the run
 BIAS_SPEED = 0.005
-SAVE_SECONDS, LOG_STEPS = 300, 10
+SAVE_SECONDS, VALIDATE_SECONDS, LOG_STEPS = 300, 600, 10
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,9 @@ class Run:
         return min(1.0, (self.step_count + 1) / WARM_UP_STEPS, max(0.0, (1 - self.progress) / (1 - DECAY_FROM)))
 
     def train(self) -> None:
-        bar = tqdm(total=100, bar_format="{l_bar}{bar}| {elapsed} {postfix}", mininterval=5, initial=100 * self.progress)
-        window, saved = Window(), time.monotonic()
+        bar = tqdm(total=100, bar_format="{l_bar}{bar}| {elapsed} {postfix}", mininterval=5)
+        window = Window()
+        saved = validated = time.monotonic()
         while self.progress < 1:
             began = time.monotonic()
             factor = self.factor()
@@ -111,16 +112,20 @@ class Run:
             self.step_count, self.tokens = self.step_count + 1, self.tokens + tokens
             self.seconds += time.monotonic() - began
             window.add(tokens, time.monotonic() - began, result.loss, result.counts)
+            left = max(0.0, 1 / self.progress - 1) * self.seconds / 60
             bar.n = min(100, 100 * self.progress)
-            bar.set_postfix_str(f"step {self.step_count}, {window.rate:.0f} tokens/s, loss {result.loss:.3f}, "
-                                f"{(1 - self.progress) * self.seconds / 60 / max(self.progress, 1e-9):.0f} min left")  # fmt: skip
-            if time.monotonic() - saved > SAVE_SECONDS or self.progress >= 1:
+            bar.set_postfix_str(
+                f"step {self.step_count}, {window.rate:.0f} tokens/s, loss {result.loss:.3f}, {left:.0f} min left"
+            )
+            if self.progress >= 1 or time.monotonic() - validated > VALIDATE_SECONDS:
                 self.log(window, factor, *self.validate(bar))
-                self.save()
-                window, saved = Window(), time.monotonic()
+                window, validated = Window(), time.monotonic()
             elif self.step_count % LOG_STEPS == 0:
                 self.log(window, factor)
                 window = Window()
+            if self.progress >= 1 or time.monotonic() - saved > SAVE_SECONDS:
+                self.save()
+                saved = time.monotonic()
         bar.close()
         self.engine.close()
 
@@ -134,9 +139,9 @@ class Run:
 
     @torch.no_grad()
     def validate(self, bar: tqdm) -> tuple[float, float]:
-        """Loss and share of answers that greedy decoding gives exactly, over the tasks. Prints both, and the experts' load.
+        """Loss, and the share of answers that greedy decoding gives exactly, as a mean over the tasks; prints them.
 
-        Greedy decoding gives the expected answer exactly if each of its tokens is the first choice after those before it.
+        Greedy decoding gives the expected answer if each of its tokens is the first choice after those before it.
         """
         self.counter.counts.zero_()
         total, weight = 0.0, 0.0
@@ -175,6 +180,9 @@ class Run:
         self.optimizer.restore(state["optimizer"])
         for name, buffer in self.model.named_buffers():
             buffer.copy_(state["buffers"][name])
+        log = self.out / "log.csv"
+        heading, *rows = log.read_text().splitlines(keepends=True)
+        log.write_text(heading + "".join(row for row in rows if int(row.split(",")[0]) <= self.step_count))
 
 
 class Window:

@@ -1,8 +1,8 @@
 """Training steps: on a CPU one process with one thread per core, on a GPU this process.
 
 One thread per process is what makes the CPU fast here: a micro-batch of 2000 tokens stays in its core's cache, and no
-operation waits for the slowest thread. Weights, gradient sums and the optimizer's state lie in shared memory; micro-batches,
-and then parameters to update, go to whichever process is free.
+operation waits for the slowest thread. Weights, gradient sums and the optimizer's state lie in shared memory;
+micro-batches, and then parameters to update, go to whichever process is free.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ class StepResult:
     counts: torch.Tensor  # int64 [layers, experts]: tokens
 
 
-def losses(model: DeepseekV3ForCausalLM, batch: MicroBatch, counter: ExpertCounter) -> tuple[torch.Tensor, torch.Tensor]:
+def losses(
+    model: DeepseekV3ForCausalLM, batch: MicroBatch, counter: ExpertCounter
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Cross entropy of each target, and whether the model's first choice is right."""
     ids, targets, lengths = (torch.from_numpy(x).to(model.device) for x in (batch.ids, batch.targets, batch.lengths))
     counter.real = (torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]).flatten()
@@ -119,7 +121,7 @@ class Processes:
 class _Worker:
     """What a process works with: the parent's weights and optimizer, and the gradient sums of all processes."""
 
-    def __init__(self, rank: int, size: str, shared: dict[str, torch.Tensor], optimizer: Optimizer, sums: list[Gradients]):
+    def __init__(self, rank: int, size: str, shared: dict, optimizer: Optimizer, sums: list[Gradients]) -> None:
         model = build(size)
         model.load_state_dict(shared, assign=True)  # the parent's tensors, not copies
         model.tie_weights()
