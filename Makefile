@@ -1,6 +1,6 @@
 # The verbs a person types. Each is a line or two over CMake; see README.md.
 .DEFAULT_GOAL := build
-.PHONY: deps build build-all run test test-venv bench sanitize format lint clean
+.PHONY: deps build build-all run test test-venv bench train train-venv eval sanitize format lint clean
 SHELL := /bin/bash
 
 sources = $(shell git ls-files '*.h' '*.cpp')
@@ -36,6 +36,22 @@ test-venv:
 bench: deps build-all
 	@tests/venv.sh build/bench/venv tests/bench/requirements.txt
 	build/bench/venv/bin/python tests/bench/run.py $(BENCH)
+
+# The demo model from nothing: data, training (3 hours on 2 cores; TRAIN=--resume goes on), checkpoint, loss curve. See training/README.md.
+small = models/switchyard-r1-small
+train: train-venv
+	build/train-venv/bin/python -m training.train --size small --out build/train/small $(TRAIN)
+	build/train-venv/bin/python -m training.export --run build/train/small --out $(small)
+	build/train-venv/bin/python -m training.plot --run build/train/small --output $(small)/loss.png
+
+# Without a GPU, the PyTorch without CUDA: a tenth of the download.
+train-venv: export PIP_EXTRA_INDEX_URL = $(if $(shell command -v nvidia-smi),,https://download.pytorch.org/whl/cpu)
+train-venv:
+	@tests/venv.sh build/train-venv training/requirements.txt
+
+# The test split through the served API: a table of scores per task and language. EVAL="--count 20 --task sentiment" for less.
+eval: deps build
+	python3 -m training.evaluate --serve $(small) $(EVAL)
 
 # Unit tests under AddressSanitizer and UndefinedBehaviorSanitizer, and those of threads and sockets under ThreadSanitizer.
 tsan_folders = $(patsubst tests/unit/%/CMakeLists.txt,%,$(wildcard $(addsuffix /CMakeLists.txt,$(addprefix tests/unit/,net kernels scheduler exchange coordinator http))))

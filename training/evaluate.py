@@ -1,4 +1,5 @@
 """Scores a served model on the test split: python -m training.evaluate --url http://127.0.0.1:8000/v1 --count 50
+or, to serve the model too while it lasts:       python -m training.evaluate --serve models/switchyard-r1-small
 
 Asks for `--count` answers per task at temperature 0, scores each by its task, and prints a table per task and language,
 with the share of tool calls whose arguments are valid JSON. --output writes it as JSON, and as Markdown beside that.
@@ -12,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -19,6 +21,7 @@ from typing import Any
 
 from training.data import TASKS, generate
 from training.data.sample import LANGUAGES, Message, Sample
+from training.served import PROGRAM, served
 
 # As training/tokenizer.py has them, which is not imported: this program needs no packages.
 CALLS_BEGIN, CALLS_END = "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"
@@ -84,24 +87,32 @@ def _is_object(text: str) -> bool:
         return False
 
 
-def table(results: list[Result]) -> str:
-    """Markdown: mean score and share of full scores of each task, by language."""
-    groups: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+def scores(results: list[Result]) -> dict[str, dict[str, list[float]]]:
+    """Scores by task and language."""
+    groups: dict[str, dict[str, list[float]]] = defaultdict(lambda: {language: [] for language in LANGUAGES})
     for one in results:
         groups[one.sample.task][one.sample.language].append(one.score)
+    return dict(sorted(groups.items()))
+
+
+def table(results: list[Result]) -> str:
+    """Markdown: mean score and share of full scores of each task, by language."""
     heads = ["task", "domain", *LANGUAGES, "score", "all right"]
     lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
-    for task, languages in sorted(groups.items()):
-        scores = [score for group in languages.values() for score in group]
-        means = [_percent(languages[language]) for language in LANGUAGES]
-        right = _percent([score == 1 for score in scores])
-        lines.append(f"| {task} | {TASKS[task].domain} | {' | '.join(means)} | {_percent(scores)} | {right} |")
-    means = [_percent([r.score for r in results if r.sample.language == language]) for language in LANGUAGES]
-    scores = [r.score for r in results]
-    lines.append(f"| **mean** | | {' | '.join(means)} | {_percent(scores)} | {_percent([s == 1 for s in scores])} |")
+    by_task = scores(results)
+    for task, languages in by_task.items():
+        lines.append(_row(task, TASKS[task].domain, languages))
+    means = {language: [r.score for r in results if r.sample.language == language] for language in LANGUAGES}
+    lines.append(_row("**mean**", "", means))
     valid, calls = valid_json_share(results)
     lines += ["", f"Tool calls with valid JSON: {valid:.1%} of {calls}."]
     return "\n".join(lines)
+
+
+def _row(name: str, domain: str, languages: dict[str, list[float]]) -> str:
+    both = [score for group in languages.values() for score in group]
+    cells = [*languages.values(), both, [score == 1 for score in both]]
+    return f"| {name} | {domain} | {' | '.join(map(_percent, cells))} |"
 
 
 def _percent(values: list[Any]) -> str:
@@ -110,13 +121,18 @@ def _percent(values: list[Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m training.evaluate", description=__doc__.splitlines()[0])
-    parser.add_argument("--url", default="http://127.0.0.1:8000/v1")
+    server = parser.add_mutually_exclusive_group(required=True)
+    server.add_argument("--url", help="base URL of a server, such as http://127.0.0.1:8000/v1")
+    server.add_argument("--serve", type=Path, metavar="MODEL_DIR", help="serve this model as long as it takes")
+    parser.add_argument("--program", type=Path, default=PROGRAM, help="what serves it")
     parser.add_argument("--count", type=int, default=50, help="samples of each task")
     parser.add_argument("--task", choices=sorted(TASKS), action="append", help="only these tasks (default: all)")
     parser.add_argument("--output", type=Path, help="file for the results as JSON; the table goes beside it as .md")
     parser.add_argument("--show-wrong", type=int, default=0, metavar="N", help="print N wrong answers of each task")
     arguments = parser.parse_args()
-    results = evaluate(arguments.url.rstrip("/"), arguments.task or sorted(TASKS), arguments.count)
+    serving = served(arguments.serve, program=arguments.program) if arguments.serve else nullcontext(arguments.url)
+    with serving as url:
+        results = evaluate(url.rstrip("/"), arguments.task or sorted(TASKS), arguments.count)
     text = table(results)
     print(text)
     shown: dict[str, int] = defaultdict(int)
@@ -126,11 +142,7 @@ def main() -> None:
             question, wanted = one.sample.messages[-2]["content"], one.sample.messages[-1]
             print(f"\n{one.sample.task}: {question}\n  wanted {_said(wanted)}\n  got    {_said(one.answer)}")
     if arguments.output:
-        rows = [
-            {"task": r.sample.task, "language": r.sample.language, "score": r.score, "answer": _said(r.answer)}
-            for r in results
-        ]
-        document = json.dumps({"table": text, "results": rows}, ensure_ascii=False, indent=1)
+        document = json.dumps({"table": text, "scores": scores(results)}, ensure_ascii=False, indent=1)
         arguments.output.write_text(document + "\n", encoding="utf-8")
         arguments.output.with_suffix(".md").write_text(text + "\n", encoding="utf-8")
 

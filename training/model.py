@@ -1,8 +1,8 @@
 """The model's sizes, and transformers' DeepseekV3 set up for fast training.
 
-Nothing of the model is ours: transformers lets a caller choose how attention and the experts are computed. Experts run
-as grouped matrix products. Attention of short sequences runs as plain matrix products, which in bfloat16 on a CPU is
-three times as fast as the fused kernel; long ones take that. Sequences are padded at their end and need no mask.
+The model's code is transformers'; it lets a caller choose how attention and the experts are computed. On a CPU, in
+bfloat16, attention of short sequences is three times as fast as plain matrix products than in the fused kernel, and the
+experts gain a quarter when tokens are sorted by expert. Sequences are padded at their end and need no mask.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from transformers import AttentionInterface, AttentionMaskInterface, DeepseekV3Config, DeepseekV3ForCausalLM
+from transformers.integrations.moe import ExpertsInterface, grouped_mm_experts_forward
 
 from training.tokenizer import BOS, EOS, ID, PAD
 
@@ -61,7 +62,7 @@ def build(size: str) -> DeepseekV3ForCausalLM:
     for gate in gates(model):
         gate.e_score_correction_bias = gate.e_score_correction_bias.float()
     model.set_attn_implementation("causal")
-    model.set_experts_implementation("grouped_mm")
+    model.set_experts_implementation("sorted")
     return model
 
 
@@ -95,5 +96,26 @@ def causal_attention(
     return output.transpose(1, 2).contiguous(), None
 
 
+def sorted_experts(
+    experts: torch.nn.Module,
+    hidden: torch.Tensor,  # [tokens, hidden]
+    chosen: torch.Tensor,  # int64 [tokens, top_k]
+    shares: torch.Tensor,  # float32 [tokens, top_k]: factors on the chosen experts' outputs
+) -> torch.Tensor:
+    if not hidden.is_cpu:
+        return grouped_mm_experts_forward(experts, hidden, chosen, shares)
+    order = chosen.flatten().argsort()
+    token = order // chosen.shape[1]
+    counts = chosen.flatten().bincount(minlength=experts.num_experts).tolist()
+    outputs = []
+    weights = zip(experts.gate_up_proj.unbind(), experts.down_proj.unbind())
+    for rows, (gate_up, down) in zip(hidden[token].split(counts), weights):
+        gate, up = F.linear(rows, gate_up).chunk(2, -1)
+        outputs.append(F.linear(F.silu(gate) * up, down))
+    weighted = torch.cat(outputs) * shares.flatten()[order, None].to(hidden.dtype)
+    return torch.zeros_like(hidden).index_add_(0, token, weighted)
+
+
+ExpertsInterface.register("sorted", sorted_experts)
 AttentionInterface.register("causal", causal_attention)
 AttentionMaskInterface.register("causal", lambda *args, **kwargs: None)

@@ -1,4 +1,4 @@
-"""Draws a run's loss curve: python -m training.plot --run build/train/small --output models/switchyard-r1-small/loss.png"""
+"""Draws a run's loss curve: python -m training.plot --run build/train/small --output loss.png"""
 
 from __future__ import annotations
 
