@@ -488,6 +488,7 @@ class Leaving(unittest.TestCase):
                 deadline = time.monotonic() + 10
                 while gauge(cluster, "kv_cache_usage_perc") == 0:
                     self.assertLess(time.monotonic(), deadline)
+                    self.assertFalse(asked.done(), asked)
                     await asyncio.sleep(0.002)
                 asked.cancel()
                 began = time.monotonic()
