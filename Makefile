@@ -44,8 +44,7 @@ train: train-venv
 	build/train-venv/bin/python -m training.export --run build/train/small --out $(small)
 	build/train-venv/bin/python -m training.plot --run build/train/small --output $(small)/loss.png
 
-# Without a GPU, the PyTorch without CUDA: a tenth of the download.
-train-venv: export PIP_EXTRA_INDEX_URL = $(if $(shell command -v nvidia-smi),,https://download.pytorch.org/whl/cpu)
+# PIP_EXTRA_INDEX_URL, if set, may name an index with a PyTorch without CUDA: a tenth of the download.
 train-venv:
 	@tests/venv.sh build/train-venv training/requirements.txt
 
