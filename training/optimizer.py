@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 
 MUON_RATE, MUON_MOMENTUM = 0.02, 0.95
-ADAM_RATE, ADAM_BETAS, ADAM_EPSILON = 3e-3, (0.9, 0.98), 1e-10
+ADAM_RATE, ADAM_BETAS, ADAM_EPSILON = 1.5e-3, (0.9, 0.98), 1e-10
 WEIGHT_DECAY = 0.02  # per step and unit of learning rate, of matrices only
 
 

@@ -1,8 +1,8 @@
 """Trains the model: python -m training.train --size small --out build/train/small [--resume]
 
-The run ends when its budget of tokens or of hours is spent, whichever comes first. The learning rate warms up, stays,
-and falls to zero; long samples join after a third. Every few minutes the run is saved, from where --resume goes on.
-In --out: tokenizer.json, log.csv, checkpoint.pt.
+The run ends when its budget of tokens or of hours is spent, whichever comes first. The learning rate warms up and, from
+a tenth of the run on, falls to zero; long samples join after a third. Every few minutes the run is saved: --resume goes
+on from there. In --out: tokenizer.json, log.csv, checkpoint.pt.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from training.tokenizer import learn
 from training.workers import OneDevice, Processes, losses
 
 COLUMNS = ["step", "tokens", "seconds", "loss", "rate", "balance", "validation_loss", "validation_exact"]
-WARM_UP_STEPS, DECAY_FROM, LONG_FROM = 60, 0.5, 0.35  # the last two are shares of the run
+WARM_UP_STEPS, DECAY_FROM, LONG_FROM = 60, 0.1, 0.35  # the last two are shares of the run
 BIAS_SPEED = 0.005
 SAVE_SECONDS, VALIDATE_SECONDS, LOG_STEPS = 300, 600, 10
 
