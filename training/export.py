@@ -9,7 +9,9 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import random
 import shutil
+from itertools import islice
 from pathlib import Path
 from string import Template
 
@@ -18,10 +20,13 @@ from safetensors import safe_open
 from tokenizers import Tokenizer
 from transformers import DeepseekV3ForCausalLM, GenerationConfig
 
-from training.balance import mean_over_max
+from training.balance import ExpertCounter, mean_over_max
+from training.batches import collate, cut
+from training.data import generate
 from training.model import CONTEXT, build
 from training.optimizer import Optimizer
-from training.tokenizer import BOS, EOS, ID, PAD, TEMPLATE, for_transformers
+from training.tokenizer import BOS, EOS, ID, PAD, TEMPLATE, encode, for_transformers
+from training.workers import losses
 
 CARD = Path(__file__).with_name("model_card.md")
 SCORES = "evaluation.json"  # of training.evaluate, in the model's directory
@@ -50,6 +55,16 @@ def write(run: Path, out: Path) -> None:
     tokenizer.save_pretrained(out, save_jinja_files=False)
     shutil.copy(TEMPLATE, out)  # where newer programs look for it
     (out / "README.md").write_text(card(model, state, run, out), encoding="utf-8")
+
+
+@torch.no_grad()
+def expert_loads(model: DeepseekV3ForCausalLM, tokenizer: Tokenizer, samples: int = 1000) -> torch.Tensor:
+    """Tokens per layer and expert on the validation split, in the mix of training."""
+    encoded = [encode(tokenizer, sample) for sample in islice(generate("validation", 2), samples)]
+    counter = ExpertCounter(model)
+    for group in cut(sorted(encoded, key=lambda one: len(one.ids)), 2048):
+        losses(model, collate(group, random.Random(0)), counter)
+    return counter.counts
 
 
 def check_names(path: Path) -> None:
@@ -84,7 +99,7 @@ def card(model: DeepseekV3ForCausalLM, state: dict, run: Path, out: Path) -> str
         hours=f"{state['seconds'] / 3600:.1f}",
         loss=f"{float(validated['validation_loss']):.4f}",
         exact=f"{float(validated['validation_exact']):.1%}",
-        load=_load_table(state["validation_counts"]),
+        load=_load_table(expert_loads(model, Tokenizer.from_file(str(run / "tokenizer.json")))),
         scores=_scores(out / SCORES),
     )
 

@@ -168,7 +168,6 @@ class Run:
         state = {
             "size": self.size, "step": self.step_count, "tokens": self.tokens, "seconds": self.seconds,
             "optimizer": self.optimizer.state(), "buffers": dict(self.model.named_buffers()),
-            "validation_counts": self.counter.counts,
         }  # fmt: skip
         partial = self.out / "checkpoint.partial"
         torch.save(state, partial)
