@@ -95,7 +95,11 @@ Result<std::string> dry_run_report(const config::ClusterConfig& config, const st
   const bool is_float32 =
       config.model.dtype == "float32" || (config.model.dtype == "auto" && spec.file_dtype == "float32");
   MemoryPlanOptions options;
-  options.weight_element_bytes = is_float32 ? 4 : 2;
+  const std::string weights = config.model.quantization != "none" ? config.model.quantization
+                              : is_float32                        ? "float32"
+                                                                  : "bfloat16";
+  options.weight_bits = weights == "float32" ? 32 : weights == "bfloat16" ? 16 : 8;
+  options.expert_weight_bits = weights == "int4" ? 4.5 : options.weight_bits;
   options.kv_element_bytes = is_float32 ? 4 : 2;
   options.rank_count = w.data_parallel_size;
   options.kv_block_tokens = w.block_size;
@@ -115,7 +119,7 @@ Result<std::string> dry_run_report(const config::ClusterConfig& config, const st
     const auto counts = placement.counts(layer);
     for (uint32_t rank = 0; rank < w.data_parallel_size; ++rank) experts[rank] += counts[rank];
   }
-  out += fmt::format("memory per rank, MiB, weights in {}\n", is_float32 ? "float32" : "bfloat16");
+  out += fmt::format("memory per rank, MiB, weights in {}\n", weights);
   out += fmt::format("  {:>4} {:>11} {:>8} {:>11} {:>10} {:>10} {:>11}  {}\n", "rank", "replicated", "experts",
                      "of experts", "KV", "workspace", "total", "host");
   std::string too_small;

@@ -54,11 +54,14 @@ std::vector<int> cores_to_pin(uint32_t threads) {
   return {cores.begin() + first, cores.begin() + first + threads};
 }
 
+bool is_float32(const config::ClusterConfig& config, const checkpoint::ModelSpec& spec) {
+  return config.model.dtype == "float32" || (config.model.dtype == "auto" && spec.file_dtype == "float32");
+}
+
 kernels::WeightForm weight_form(const config::ClusterConfig& config, const checkpoint::ModelSpec& spec) {
-  const std::string& dtype = config.model.dtype;
-  if (dtype == "float32") return kernels::WeightForm::kFloat32;
-  if (dtype == "bfloat16") return kernels::WeightForm::kBfloat16;
-  return spec.file_dtype == "float32" ? kernels::WeightForm::kFloat32 : kernels::WeightForm::kBfloat16;
+  if (config.model.quantization == "int8") return kernels::WeightForm::kInt8;
+  if (config.model.quantization == "int4") return kernels::WeightForm::kInt4;
+  return is_float32(config, spec) ? kernels::WeightForm::kFloat32 : kernels::WeightForm::kBfloat16;
 }
 
 // Says every two seconds how far loading is, until told to end.
@@ -134,14 +137,13 @@ Status serve(const config::ClusterConfig& config, const MpiWorld& world, const s
   const uint32_t threads =
       config.worker.threads_per_rank != 0 ? config.worker.threads_per_rank : std::max(1U, cores / ranks_on_node());
   kernels::ThreadPool pool(threads, config.worker.pin_threads ? cores_to_pin(threads) : std::vector<int>{});
-  const kernels::WeightForm form = weight_form(config, spec);
+  const WeightForms forms = WeightForms::of(weight_form(config, spec));
 
   // The KV plan comes before the weights: a plan that cannot work is said before anything is loaded.
   const uint32_t max_model_len =
       config.model.max_model_len != 0 ? std::min(config.model.max_model_len, spec.max_position) : spec.max_position;
   const KvGrouping grouping = KvGrouping::of(spec);
-  const kernels::KvType kv_type =
-      form == kernels::WeightForm::kFloat32 ? kernels::KvType::kFloat32 : kernels::KvType::kBfloat16;
+  const kernels::KvType kv_type = is_float32(config, spec) ? kernels::KvType::kFloat32 : kernels::KvType::kBfloat16;
   const kernels::KvLayout layout = kv_layout(spec, kv_type, config.worker.block_size);
   SWITCHYARD_ASSIGN(const std::vector<KvGroup> groups,
                     plan_kv(grouping, layout, *ops,
@@ -157,7 +159,7 @@ Status serve(const config::ClusterConfig& config, const MpiWorld& world, const s
   std::unique_ptr<ModelWeights> weights;
   {
     const LoadingLog loading(progress, world.rank);
-    SWITCHYARD_ASSIGN(weights, ModelWeights::load(checkpoint, form, placement, world.rank, *ops, pool, &progress));
+    SWITCHYARD_ASSIGN(weights, ModelWeights::load(checkpoint, forms, placement, world.rank, *ops, pool, &progress));
   }
 
   const bool alone = world.size == 1 && config.worker.exchange != "mpi";

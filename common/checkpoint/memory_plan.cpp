@@ -12,7 +12,9 @@ struct Elements {
   uint64_t matrix = 0;  // in the weights' type
   uint64_t vector = 0;  // float32: norms, biases, routers
   uint64_t all() const { return matrix + vector; }
-  uint64_t bytes(uint32_t element) const { return matrix * element + vector * sizeof(float); }
+  uint64_t bytes(double bits) const {
+    return static_cast<uint64_t>(static_cast<double>(matrix) * bits / 8) + vector * sizeof(float);
+  }
 };
 
 Elements& operator+=(Elements& a, const Elements& b) {
@@ -81,12 +83,11 @@ uint64_t kv_elements(const ModelSpec& s) {
 MemoryPlan plan_memory(const ModelSpec& s, const MemoryPlanOptions& options) {
   SWITCHYARD_CHECK(options.rank_count > 0 && options.kv_block_tokens > 0);
   MemoryPlan plan;
-  // The embedding, and lm_head packed as a matrix of its own also when tied.
-  Elements replicated{2 * uint64_t{s.vocab_size} * s.hidden, s.hidden};
+  Elements replicated{(s.tied_embeddings ? 1 : 2) * uint64_t{s.vocab_size} * s.hidden, s.hidden};
   for (const LayerSpec& layer : s.layers) replicated += layer_elements(s, layer);
-  plan.replicated_bytes = replicated.bytes(options.weight_element_bytes);
+  plan.replicated_bytes = replicated.bytes(options.weight_bits);
   plan.expert_layer_count = static_cast<uint32_t>(expert_layers(s));
-  if (plan.expert_layer_count != 0) plan.expert_bytes = expert_elements(s).bytes(options.weight_element_bytes);
+  if (plan.expert_layer_count != 0) plan.expert_bytes = expert_elements(s).bytes(options.expert_weight_bits);
   const uint64_t experts = uint64_t{s.expert_count} * plan.expert_layer_count;
   plan.expert_rank_bytes = (experts + options.rank_count - 1) / options.rank_count * plan.expert_bytes;
 

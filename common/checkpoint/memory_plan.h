@@ -13,7 +13,10 @@
 namespace switchyard::checkpoint {
 
 struct MemoryPlanOptions {
-  uint32_t weight_element_bytes = 2;  // 2 = bfloat16, 4 = float32; norms, biases and routers are float32 in both
+  // Bits of a weight, scales included: 16 = bfloat16, 32 = float32, 8 = int8 (a scale an output: below 1 % more), 4.5 =
+  // int4 with its scales. Norms, biases and routers are float32 in all.
+  double weight_bits = 16;
+  double expert_weight_bits = 16;
   uint32_t kv_element_bytes = 2;
   uint32_t rank_count = 1;
   uint32_t kv_block_tokens = 16;

@@ -27,7 +27,22 @@ enum class WeightForm : uint8_t {
   kFloat32,   // fp32 weights, fp32 fma, k ascending
   kBfloat16,  // bf16 weights and inputs, fp32 accumulation; pairs (2j, 2j+1) ascending where the instruction set takes
               // pairs
+  // int8 weights with an fp32 scale an output: scale = max |w| / 127, q = round(w / scale), ties to even. Inputs are
+  // quantized alike, a scale a row. y = float(sum of q_w q_x) * (scale_x * scale_w) + bias; the sum is exact, so that
+  // the bits are the same in every table.
+  kInt8,
+  // int4 weights with a bf16 scale per kInt4Group inputs: of the group's value m furthest from zero (the positive one
+  // of two), scale = bf16(m / -8), q = round(w / scale) in -8 .. 7. Inputs as kInt8. y = sum over groups, ascending, in
+  // fp32 fma, of float(sum of q_w q_x) * scale_w; then * scale_x + bias. The same bits in every table.
+  kInt4,
 };
+constexpr uint32_t kInt4Group = 32;
+
+// Whether two forms take the same encoded rows (encode_rows).
+constexpr bool same_encoding(WeightForm a, WeightForm b) {
+  const auto integers = [](WeightForm form) { return form == WeightForm::kInt8 || form == WeightForm::kInt4; };
+  return a == b || (integers(a) && integers(b));
+}
 
 // A weight matrix y = W x + bias, W (n, k), packed by pack_rows() into the one layout that serves 1 row and 512 rows.
 struct PackedMatrix {
@@ -115,7 +130,7 @@ struct AttentionSpec {
 };
 
 struct OpTable {
-  const char* name;  // "cpu-plain", "cpu-avx2", "cpu-avx512", "cpu-avx512-bf16"
+  const char* name;  // "cpu-plain", "cpu-avx2", "cpu-avx512", "cpu-avx512-vnni", "cpu-avx512-bf16"
 
   // --- weights
   // -----------------------------------------------------------------------------------------------------------
@@ -164,9 +179,8 @@ struct OpTable {
   // y[r][h][:d] = x[r][h][:d]; strides in floats. (MLA: the rotary part of a query beside its absorbed part.)
   void (*copy)(ThreadPool& pool, const float* x, size_t x_row_stride, size_t x_head_stride, uint32_t rows,
                uint32_t heads, uint32_t d, float* y, size_t y_row_stride, size_t y_head_stride);
-  // Rows of an embedding table kept as float32 or bfloat16 (vocab, d).
-  void (*embed)(ThreadPool& pool, WeightForm form, const void* table, const int32_t* ids, uint32_t rows, uint32_t d,
-                float* y);
+  // y[r] = row ids[r] of a packed matrix (vocab, d), scales applied: an embedding table, which may be the LM head too.
+  void (*embed)(ThreadPool& pool, const PackedMatrix& table, const int32_t* ids, uint32_t rows, float* y);
 
   // --- experts
   // ---------------------------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ const OpTable kPlainTable = {
     .add_gated = plain::add_gated,
     .rope = plain::rope,
     .copy = copy,
-    .embed = embed,
+    .embed = plain::embed,
     .route = route,
     .combine = plain::combine,
     .kv_block_bytes = plain::kv_block_bytes,
@@ -36,7 +36,7 @@ const OpTable kPlainTable = {
 namespace {
 
 struct Tables {
-  const OpTable* list[4];
+  const OpTable* list[5];
   size_t count = 0;
 
   Tables() {
@@ -45,7 +45,9 @@ struct Tables {
                       __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
     const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-    if (avx512 && __builtin_cpu_supports("avx512bf16")) list[count++] = &cpu::kAvx512Bf16Table;
+    const bool vnni = avx512 && __builtin_cpu_supports("avx512vnni");
+    if (vnni && __builtin_cpu_supports("avx512bf16")) list[count++] = &cpu::kAvx512Bf16Table;
+    if (vnni) list[count++] = &cpu::kAvx512VnniTable;
     if (avx512) list[count++] = &cpu::kAvx512Table;
     if (avx2) list[count++] = &cpu::kAvx2Table;
     list[count++] = &cpu::kPlainTable;

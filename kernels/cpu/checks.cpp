@@ -9,6 +9,8 @@ void check_matrix(const PackedMatrix& w) {
   SWITCHYARD_CHECK(reinterpret_cast<uintptr_t>(w.data) % 64 == 0);
 }
 
+void check_row(const PackedMatrix& w, int32_t row) { SWITCHYARD_CHECK(row >= 0 && static_cast<uint32_t>(row) < w.n); }
+
 void check_pack_range(uint32_t n, uint32_t row_begin, uint32_t row_end, uint32_t unit) {
   SWITCHYARD_CHECK(row_begin % unit == 0 && row_begin <= row_end && row_end <= n);
 }

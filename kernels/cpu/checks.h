@@ -7,6 +7,8 @@
 namespace switchyard::kernels::cpu {
 
 void check_matrix(const PackedMatrix& w);
+// ids of embed: rows of the matrix.
+void check_row(const PackedMatrix& w, int32_t row);
 // Rows [row_begin, row_end) of n are a valid range for pack_rows with this unit.
 void check_pack_range(uint32_t n, uint32_t row_begin, uint32_t row_end, uint32_t unit);
 // Gate, up and down fit together.

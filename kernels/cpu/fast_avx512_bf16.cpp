@@ -16,6 +16,10 @@
 // In order: each uses those before.
 #include "kernels/cpu/fast_math.inc.h"
 //
+#include "kernels/cpu/fast_panel.inc.h"
+//
+#include "kernels/cpu/fast_pack.inc.h"
+//
 #include "kernels/cpu/fast_linear.inc.h"
 //
 #include "kernels/cpu/fast_rows.inc.h"

@@ -5,11 +5,12 @@
 
 namespace switchyard::kernels::cpu::plain {
 
-// plain_linear.cpp. Weights are kept (n, k) row-major in their form.
+// plain_linear.cpp. Weights are kept (n, k) row-major in their form; int4 values take a byte each.
 size_t packed_bytes(WeightForm form, uint32_t n, uint32_t k);
 void pack_rows(WeightForm form, uint32_t n, uint32_t k, uint32_t row_begin, uint32_t row_end, const float* src,
                void* data);
 uint32_t pack_row_unit(WeightForm form);
+void embed(ThreadPool& pool, const PackedMatrix& table, const int32_t* ids, uint32_t rows, float* y);
 size_t encoded_row_bytes(WeightForm form, uint32_t k);
 void encode_rows(ThreadPool& pool, WeightForm form, const float* x, size_t x_stride, uint32_t rows, uint32_t k,
                  void* out);

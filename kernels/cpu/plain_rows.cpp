@@ -21,22 +21,6 @@ void copy(ThreadPool& pool, const float* x, size_t x_row_stride, size_t x_head_s
   });
 }
 
-void embed(ThreadPool& pool, WeightForm form, const void* table, const int32_t* ids, uint32_t rows, uint32_t d,
-           float* y) {
-  pool.parallel_for(rows, 16, [&](size_t begin, size_t end) {
-    for (size_t r = begin; r < end; ++r) {
-      SWITCHYARD_CHECK(ids[r] >= 0);
-      const size_t first = static_cast<size_t>(ids[r]) * d;
-      if (form == WeightForm::kFloat32) {
-        std::memcpy(y + r * d, static_cast<const float*>(table) + first, d * sizeof(float));
-      } else {
-        const uint16_t* row = static_cast<const uint16_t*>(table) + first;
-        for (uint32_t i = 0; i < d; ++i) y[r * d + i] = bf16_to_float(row[i]);
-      }
-    }
-  });
-}
-
 }  // namespace switchyard::kernels::cpu
 
 namespace switchyard::kernels::cpu::plain {

@@ -12,6 +12,8 @@ namespace {
 constexpr uint32_t kLanes = 8;
 constexpr uint32_t kTileRows =
     6;  // 6 rows x 2 vectors of sums + 2 of weights + 1 of inputs: 16 registers (two spill when widening bf16)
+constexpr uint32_t kInt8TileRows = 4;  // weights are two vectors each, and a product takes two more
+constexpr uint32_t kInt4TileRows = 2;
 
 using F = __m256;
 using I = __m256i;
@@ -98,6 +100,54 @@ inline Pairs broadcast_pair(const uint16_t* p) {
   return split(_mm256_set1_epi32(bits));
 }
 inline F dot(Pairs a, Pairs b, F sum) { return fma(a.odd, b.odd, fma(a.even, b.even, sum)); }
+
+inline I zero_bits() { return _mm256_setzero_si256(); }
+inline I load_bits(const void* p) { return _mm256_loadu_si256(static_cast<const I*>(p)); }
+inline I broadcast_int(int32_t x) { return _mm256_set1_epi32(x); }
+inline I broadcast_bytes(const void* p) {
+  int32_t bits;
+  __builtin_memcpy(&bits, p, sizeof(bits));
+  return _mm256_set1_epi32(bits);
+}
+inline F to_float(I x) { return _mm256_cvtepi32_ps(x); }
+inline I sub_ints(I a, I b) { return _mm256_sub_epi32(a, b); }
+inline I add_ints(I a, I b) { return _mm256_add_epi32(a, b); }
+inline int32_t sum_of_ints(I x) {
+  const __m128i a = _mm_add_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+  const __m128i b = _mm_add_epi32(a, _mm_shuffle_epi32(a, 0x4e));
+  return _mm_cvtsi128_si32(_mm_add_epi32(b, _mm_shuffle_epi32(b, 0xb1)));
+}
+inline F absolute(F x) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0F), x); }
+inline bool any_nan(F x) { return _mm256_movemask_ps(_mm256_cmp_ps(x, x, _CMP_UNORD_Q)) != 0; }
+inline I to_int(F x) { return _mm256_cvtps_epi32(x); }
+inline I clamp_ints(I x, int32_t low, int32_t high) {
+  return _mm256_min_epi32(_mm256_max_epi32(x, _mm256_set1_epi32(low)), _mm256_set1_epi32(high));
+}
+inline I pack_bytes(I a, I b, I c, I d) {
+  const I bytes = _mm256_packs_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
+  return _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+}
+inline void store_low_bytes(void* p, I x) {
+  const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+  _mm_storel_epi64(static_cast<__m128i*>(p), _mm_packs_epi16(words, words));
+}
+inline I low_nibbles(I x) { return _mm256_and_si256(x, _mm256_set1_epi8(15)); }
+inline I high_nibbles(I x) { return _mm256_and_si256(_mm256_srli_epi16(x, 4), _mm256_set1_epi8(15)); }
+inline I join_nibbles(I low, I high) { return _mm256_or_si256(low, _mm256_slli_epi16(high, 4)); }
+
+constexpr int32_t kByteOffset = 0;
+struct Bytes {
+  I size;
+  I sign;
+};
+inline Bytes load_weight_bytes(const void* p) {
+  const I w = load_bits(p);
+  return {_mm256_abs_epi8(w), w};
+}
+inline I dot_nibbles(I w, I x, I sum) {
+  return add_ints(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(w, x), _mm256_set1_epi16(1)));
+}
+inline I dot(Bytes w, I x, I sum) { return dot_nibbles(w.size, _mm256_sign_epi8(x, w.sign), sum); }
 
 inline void transpose(I (&r)[8]) {
   I t[8];

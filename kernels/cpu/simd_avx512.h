@@ -1,5 +1,6 @@
-// The vector words of the AVX-512 tables (F, BW, DQ, VL; BF16 where kBf16Dot says so). Included by one source file an
-// instruction set, which names SWITCHYARD_SIMD, the namespace of its code. simd_avx2.h has the same words.
+// The vector words of the AVX-512 tables (F, BW, DQ, VL; VNNI and BF16 where the compiler has them). Included by one
+// source file an instruction set, which names SWITCHYARD_SIMD, the namespace of its code. simd_avx2.h has the same
+// words.
 #pragma once
 
 #include <immintrin.h>
@@ -13,6 +14,8 @@ namespace {
 constexpr uint32_t kLanes = 16;
 constexpr uint32_t kTileRows =
     12;  // 12 rows x 2 vectors of sums + 2 of weights (4 when widened) + 1 or 2 of inputs: 32 registers
+constexpr uint32_t kInt8TileRows = 12;
+constexpr uint32_t kInt4TileRows = 6;  // two sums, of integers and of floats
 
 using F = __m512;
 using I = __m512i;
@@ -89,7 +92,6 @@ inline I bits_of(F x) { return _mm512_castps_si512(x); }
 
 // Pairs of bfloat16 times pairs, summed into fp32: a's low value first where it takes two steps.
 #ifdef __AVX512BF16__
-constexpr bool kBf16Dot = true;
 using Pairs = __m512bh;
 inline Pairs load_pairs(const uint16_t* p) { return reinterpret_cast<Pairs>(_mm512_loadu_si512(p)); }
 inline Pairs broadcast_pair(const uint16_t* p) {
@@ -99,7 +101,6 @@ inline Pairs broadcast_pair(const uint16_t* p) {
 }
 inline F dot(Pairs a, Pairs b, F sum) { return _mm512_dpbf16_ps(sum, a, b); }
 #else
-constexpr bool kBf16Dot = false;
 struct Pairs {
   F even;
   F odd;
@@ -115,6 +116,65 @@ inline Pairs broadcast_pair(const uint16_t* p) {
   return split(_mm512_set1_epi32(bits));
 }
 inline F dot(Pairs a, Pairs b, F sum) { return fma(a.odd, b.odd, fma(a.even, b.even, sum)); }
+#endif
+
+// Integers, 32 bits a lane, or four bytes.
+inline I zero_bits() { return _mm512_setzero_si512(); }
+inline I load_bits(const void* p) { return _mm512_loadu_si512(p); }
+inline I broadcast_int(int32_t x) { return _mm512_set1_epi32(x); }
+inline I broadcast_bytes(const void* p) {
+  int32_t bits;
+  __builtin_memcpy(&bits, p, sizeof(bits));
+  return _mm512_set1_epi32(bits);
+}
+inline F to_float(I x) { return _mm512_cvtepi32_ps(x); }
+inline I sub_ints(I a, I b) { return _mm512_sub_epi32(a, b); }
+inline I add_ints(I a, I b) { return _mm512_add_epi32(a, b); }
+inline int32_t sum_of_ints(I x) { return _mm512_reduce_add_epi32(x); }
+inline F absolute(F x) { return _mm512_abs_ps(x); }
+inline bool any_nan(F x) { return _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q) != 0; }
+// To the nearest integer, ties to even.
+inline I to_int(F x) { return _mm512_cvtps_epi32(x); }
+inline I clamp_ints(I x, int32_t low, int32_t high) {
+  return _mm512_min_epi32(_mm512_max_epi32(x, _mm512_set1_epi32(low)), _mm512_set1_epi32(high));
+}
+// The low bytes of 4 kLanes integers, in order.
+inline I pack_bytes(I a, I b, I c, I d) {
+  const __m256i low = _mm256_set_m128i(_mm512_cvtepi32_epi8(b), _mm512_cvtepi32_epi8(a));
+  const __m256i high = _mm256_set_m128i(_mm512_cvtepi32_epi8(d), _mm512_cvtepi32_epi8(c));
+  return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+}
+inline void store_low_bytes(void* p, I x) { _mm_storeu_si128(static_cast<__m128i*>(p), _mm512_cvtepi32_epi8(x)); }
+// Each byte's nibbles as bytes 0 .. 15, and two such vectors as one.
+inline I low_nibbles(I x) { return _mm512_and_si512(x, _mm512_set1_epi8(15)); }
+inline I high_nibbles(I x) { return _mm512_and_si512(_mm512_srli_epi16(x, 4), _mm512_set1_epi8(15)); }
+inline I join_nibbles(I low, I high) { return _mm512_or_si512(low, _mm512_slli_epi16(high, 4)); }
+
+// sum += four weight bytes times four input bytes (signed, -127 .. 127) in each lane, exactly. Packed weights are
+// signed bytes plus kByteOffset; nibbles are 0 .. 15.
+#ifdef __AVX512VNNI__
+constexpr int32_t kByteOffset = 128;
+using Bytes = I;
+inline Bytes load_weight_bytes(const void* p) { return load_bits(p); }
+inline I dot(Bytes w, I x, I sum) { return _mm512_dpbusd_epi32(sum, w, x); }
+inline I dot_nibbles(I w, I x, I sum) { return _mm512_dpbusd_epi32(sum, w, x); }
+#else
+constexpr int32_t kByteOffset = 0;
+struct Bytes {
+  I size;
+  __mmask64 negative;
+};
+inline Bytes load_weight_bytes(const void* p) {
+  const I w = load_bits(p);
+  return {_mm512_abs_epi8(w), _mm512_movepi8_mask(w)};
+}
+// Pairs of products stay within 16 bits: 2 * 127 * 127.
+inline I dot_nibbles(I w, I x, I sum) {
+  return add_ints(sum, _mm512_madd_epi16(_mm512_maddubs_epi16(w, x), _mm512_set1_epi16(1)));
+}
+inline I dot(Bytes w, I x, I sum) {
+  return dot_nibbles(w.size, _mm512_mask_sub_epi8(x, w.negative, zero_bits(), x), sum);
+}
 #endif
 
 // kLanes rows of kLanes 32-bit values, in place.

@@ -10,6 +10,7 @@ extern const OpTable kPlainTable;  // the definition of every op: scalar, readab
 // fast_*.cpp: the same sources over each instruction set's vectors. Only for machines that have it.
 extern const OpTable kAvx2Table;        // AVX2 and FMA
 extern const OpTable kAvx512Table;      // AVX-512 F, BW, DQ, VL
+extern const OpTable kAvx512VnniTable;  // and VNNI
 extern const OpTable kAvx512Bf16Table;  // and BF16
 
 // router.cpp: scalar in every table. A row costs about a microsecond, and the same code chooses the same experts for
@@ -20,7 +21,5 @@ void route(ThreadPool& pool, const RouterSpec& spec, const float* logits, const 
 // plain_rows.cpp
 void copy(ThreadPool& pool, const float* x, size_t x_row_stride, size_t x_head_stride, uint32_t rows, uint32_t heads,
           uint32_t d, float* y, size_t y_row_stride, size_t y_head_stride);
-void embed(ThreadPool& pool, WeightForm form, const void* table, const int32_t* ids, uint32_t rows, uint32_t d,
-           float* y);
 
 }  // namespace switchyard::kernels::cpu

@@ -12,6 +12,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <map>
+#include <ostream>
 #include <set>
 
 #include "tests/support/rank_model.h"
@@ -33,6 +34,8 @@ struct Case {
   std::string model;
   std::string backend;
 };
+
+void PrintTo(const Case& c, std::ostream* out) { *out << c.model << " on " << c.backend; }
 
 // Remembers what the forward pass showed.
 class Recorder final : public worker::ForwardObserver {

@@ -40,7 +40,8 @@ int run() {
   const worker::MpiWorld world = worker::mpi_init();
   int compared = 0;
   for (const char* model : kModels) {
-    for (const auto form : {kernels::WeightForm::kFloat32, kernels::WeightForm::kBfloat16}) {
+    for (const auto form : {kernels::WeightForm::kFloat32, kernels::WeightForm::kBfloat16, kernels::WeightForm::kInt8,
+                            kernels::WeightForm::kInt4}) {
       auto checkpoint = checkpoint::Checkpoint::open(std::string(SWITCHYARD_TEST_DATA "/golden/") + model);
       SWITCHYARD_CHECK(checkpoint.ok());
       GroupOptions options;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <ostream>
 #include <random>
 
 #include "common/checkpoint/checkpoint.h"
@@ -38,6 +39,8 @@ struct Case {
   std::string model;
   WeightForm form;
 };
+
+void PrintTo(const Case& c, std::ostream* out) { *out << c.model; }
 
 class SameBits : public ::testing::TestWithParam<Case> {
  protected:
@@ -181,8 +184,9 @@ TEST_P(SameBits, AsAReplayOfTokensGeneratedBefore) {
 std::vector<Case> cases() {
   std::vector<Case> all;
   const auto add = [&](const std::string& directory, const std::string& model) {
-    all.push_back({directory, model, WeightForm::kFloat32});
-    all.push_back({directory, model, WeightForm::kBfloat16});
+    for (const auto form : {WeightForm::kFloat32, WeightForm::kBfloat16, WeightForm::kInt8, WeightForm::kInt4}) {
+      all.push_back({directory, model, form});
+    }
   };
   if (const char* other = std::getenv("SWITCHYARD_GOLDEN")) {
     for (const std::string& model : golden_names(other)) add(other, model);
@@ -193,11 +197,14 @@ std::vector<Case> cases() {
   return all;
 }
 
-INSTANTIATE_TEST_SUITE_P(Golden, SameBits, ::testing::ValuesIn(cases()), [](const auto& tested) {
-  std::string name = tested.param.model;
+std::string case_name(const ::testing::TestParamInfo<Case>& info) {
+  constexpr const char* kSuffixes[] = {"_float32", "_bfloat16", "_int8", "_int4"};
+  std::string name = info.param.model;
   std::replace(name.begin(), name.end(), '-', '_');
-  return name + (tested.param.form == WeightForm::kFloat32 ? "_float32" : "_bfloat16");
-});
+  return name + kSuffixes[static_cast<size_t>(info.param.form)];
+}
+
+INSTANTIATE_TEST_SUITE_P(Golden, SameBits, ::testing::ValuesIn(cases()), case_name);
 
 }  // namespace
 }  // namespace switchyard::testing

@@ -91,8 +91,8 @@ void Model::grouped_attention(size_t layer, const StepBatch& batch) {
   const uint32_t width = q_width + 2 * kv_width;
 
   float* qkv = qkv_.reserve(size_t{rows} * width);
-  ops_.gemm(pool_, encode(norm_.data(), spec_.hidden, rows, spec_.hidden, weights_.form, encoded_), rows, w.qkv, qkv,
-            width);
+  ops_.gemm(pool_, encode(norm_.data(), spec_.hidden, rows, spec_.hidden, weights_.forms.dense, encoded_), rows, w.qkv,
+            qkv, width);
   float* q = qkv;
   float* k = qkv + q_width;
   float* v = k + kv_width;
@@ -113,7 +113,7 @@ void Model::grouped_attention(size_t layer, const StepBatch& batch) {
   float* attended = attended_.reserve(size_t{rows} * q_width);
   ops_.attention(pool_, kv_.layout(), attention_spec(layer), sequences.data(), sequence_count, q, width,
                  kv_.layer(layer), attended);
-  ops_.gemm(pool_, encode(attended, q_width, rows, q_width, weights_.form, attention_encoded_), rows, w.o,
+  ops_.gemm(pool_, encode(attended, q_width, rows, q_width, weights_.forms.dense, attention_encoded_), rows, w.o,
             delta_.data(), spec_.hidden);
 }
 
@@ -130,7 +130,7 @@ void Model::latent_attention(size_t layer, const StepBatch& batch) {
   const uint32_t q_width = heads * q_head;
   const uint32_t latent_width = lora + rope;
 
-  const void* x = encode(norm_.data(), spec_.hidden, rows, spec_.hidden, weights_.form, encoded_);
+  const void* x = encode(norm_.data(), spec_.hidden, rows, spec_.hidden, weights_.forms.dense, encoded_);
   float* q = q_.reserve(size_t{rows} * q_width);
   float* latent = latent_.reserve(size_t{rows} * latent_width);
   ops_.gemm(pool_, x, rows, w.kv_a, latent, latent_width);
@@ -139,7 +139,7 @@ void Model::latent_attention(size_t layer, const StepBatch& batch) {
     ops_.gemm(pool_, x, rows, w.q_a, q_a, spec_.q_lora_rank);
     ops_.rms_norm(pool_, q_a, spec_.q_lora_rank, rows, spec_.q_lora_rank, w.q_a_norm, spec_.latent_norm_eps, q_a,
                   spec_.q_lora_rank);
-    x = encode(q_a, spec_.q_lora_rank, rows, spec_.q_lora_rank, weights_.form, attention_encoded_);
+    x = encode(q_a, spec_.q_lora_rank, rows, spec_.q_lora_rank, weights_.forms.dense, attention_encoded_);
   }
   ops_.gemm(pool_, x, rows, w.q_b, q, q_width);
 
@@ -167,8 +167,8 @@ void Model::latent_attention(size_t layer, const StepBatch& batch) {
   float* values = values_.reserve(size_t{rows} * v_width);
   ops_.gemm_heads(pool_, attended, size_t{heads} * lora, lora, rows, w.value_up.data(), heads, values, v_width,
                   spec_.v_head_dim);
-  ops_.gemm(pool_, encode(values, v_width, rows, v_width, weights_.form, attention_encoded_), rows, w.o, delta_.data(),
-            spec_.hidden);
+  ops_.gemm(pool_, encode(values, v_width, rows, v_width, weights_.forms.dense, attention_encoded_), rows, w.o,
+            delta_.data(), spec_.hidden);
 }
 
 // norm_ -> delta_. Collective: also with no rows of its own a rank serves the others' rows.
@@ -180,11 +180,11 @@ Status Model::expert_mlp(size_t layer, uint32_t rows, ForwardObserver* observer)
   expert_weights_.resize(size_t{rows} * top_k);
 
   const void* x = encoded_.reserve(64);
-  const size_t row_bytes = ops_.encoded_row_bytes(weights_.form, hidden);
+  const size_t row_bytes = ops_.encoded_row_bytes(weights_.forms.dense, hidden);
   if (rows != 0) {
-    x = encode(norm_.data(), hidden, rows, hidden, weights_.form, encoded_);
+    x = encode(norm_.data(), hidden, rows, hidden, weights_.forms.dense, encoded_);
     // The router runs in float32 whatever the dtype.
-    const void* router_x = weights_.form == WeightForm::kFloat32
+    const void* router_x = weights_.forms.dense == WeightForm::kFloat32
                                ? x
                                : encode(norm_.data(), hidden, rows, hidden, WeightForm::kFloat32, router_encoded_);
     float* logits = router_logits_.reserve(size_t{rows} * spec_.expert_count);
@@ -232,7 +232,7 @@ Status Model::forward(const StepBatch& batch, ForwardObserver* observer) {
     if (observer != nullptr) observer->on_values(what, static_cast<uint32_t>(layer), x, rows);
   };
 
-  if (rows != 0) ops_.embed(pool_, weights_.form, weights_.embedding, batch.ids.data(), rows, hidden, h);
+  if (rows != 0) ops_.embed(pool_, weights_.embedding, batch.ids.data(), rows, h);
   watch("embed", 0, h);
   for (size_t l = 0; l < spec_.layers.size(); ++l) {
     const LayerWeights& w = weights_.layers[l];
@@ -253,7 +253,7 @@ Status Model::forward(const StepBatch& batch, ForwardObserver* observer) {
       SWITCHYARD_TRY(expert_mlp(l, rows, observer));
     } else if (rows != 0) {
       const uint32_t offsets[2] = {0, rows};
-      const void* x = encode(norm, hidden, rows, hidden, weights_.form, encoded_);
+      const void* x = encode(norm, hidden, rows, hidden, weights_.forms.dense, encoded_);
       ops_.grouped_mlp(pool_, x, offsets, &w.dense, 1, spec_.activation, delta);
     }
     if (rows != 0) {
@@ -277,8 +277,8 @@ const float* Model::logits(std::span<const uint32_t> rows, ForwardObserver* obse
   if (observer != nullptr) observer->on_values("final_norm", 0, gathered, count);
   float* logits = logits_.reserve(std::max<size_t>(size_t{count} * spec_.vocab_size, 16));
   if (count != 0) {
-    ops_.gemm(pool_, encode(gathered, hidden, count, hidden, weights_.form, encoded_), count, weights_.lm_head, logits,
-              spec_.vocab_size);
+    ops_.gemm(pool_, encode(gathered, hidden, count, hidden, weights_.forms.dense, encoded_), count, weights_.lm_head,
+              logits, spec_.vocab_size);
   }
   return logits;
 }

@@ -3,7 +3,6 @@
 #include <sys/mman.h>
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 #include <functional>
 #include <string>
@@ -51,12 +50,6 @@ namespace {
 // Float values decoded by one packing job at most: bounds a thread's scratch to 4 MiB.
 constexpr size_t kJobValues = size_t{1} << 20;
 
-uint16_t round_to_bfloat16(float value) {
-  const auto bits = std::bit_cast<uint32_t>(value);
-  if ((bits & 0x7fffffffU) > 0x7f800000U) return static_cast<uint16_t>((bits >> 16) | 0x40U);  // NaN stays NaN
-  return static_cast<uint16_t>((bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16);
-}
-
 // Decodes rows [begin, end) of a matrix to float32.
 using RowReader = std::function<void(uint32_t begin, uint32_t end, float* out)>;
 
@@ -64,7 +57,7 @@ using RowReader = std::function<void(uint32_t begin, uint32_t end, float* out)>;
 // the jobs fill it.
 class Loader {
  public:
-  Loader(const kernels::OpTable& ops, WeightForm form) : ops_(ops), form_(form) {}
+  Loader(const kernels::OpTable& ops, WeightForms forms) : ops_(ops), forms_(forms) {}
 
   void vector(const TensorView& view, const float** target) {
     if (!view.present()) return;
@@ -114,44 +107,20 @@ class Loader {
   }
 
   void matrix(const TensorView& view, const TensorView& bias, PackedMatrix* target) {
-    matrix(form_, view, bias, target);
+    matrix(forms_.dense, view, bias, target);
   }
   void matrix(WeightForm form, const TensorView& view, const TensorView& bias, PackedMatrix* target) {
     matrix(form, view.rows, view.columns, view.read, {&bias}, target);
   }
 
-  void mlp(const MlpTensors& tensors, MlpWeights* target) {
-    matrix(tensors.gate, tensors.gate_bias, &target->gate);
-    matrix(tensors.up, tensors.up_bias, &target->up);
-    matrix(tensors.down, tensors.down_bias, &target->down);
-  }
-
-  void embedding(const TensorView& view, const void** target) {
-    const size_t element = form_ == WeightForm::kFloat32 ? sizeof(float) : sizeof(uint16_t);
-    const size_t row_bytes = view.columns * element;
-    const size_t at = take(view.rows * row_bytes);
-    placements_.push_back([target, at](std::byte* base) { *target = base + at; });
-    const auto step = static_cast<uint32_t>(std::max<size_t>(1, kJobValues / view.columns));
-    scratch_values_ = std::max(scratch_values_, size_t{step} * view.columns);
-    for (uint32_t begin = 0; begin < view.rows; begin += step) {
-      const uint32_t end = std::min(view.rows, begin + step);
-      jobs_.push_back(
-          {(end - begin) * row_bytes, [this, &view, at, begin, end, row_bytes](std::byte* base, float* scratch) {
-             std::byte* out = base + at + begin * row_bytes;
-             view.read(begin, end, scratch);
-             const size_t count = size_t{end - begin} * view.columns;
-             if (form_ == WeightForm::kFloat32) {
-               std::memcpy(out, scratch, count * sizeof(float));
-             } else {
-               auto* values = reinterpret_cast<uint16_t*>(out);
-               for (size_t i = 0; i < count; ++i) values[i] = round_to_bfloat16(scratch[i]);
-             }
-           }});
-    }
+  void mlp(WeightForm form, const MlpTensors& tensors, MlpWeights* target) {
+    matrix(form, tensors.gate, tensors.gate_bias, &target->gate);
+    matrix(form, tensors.up, tensors.up_bias, &target->up);
+    matrix(form, tensors.down, tensors.down_bias, &target->down);
   }
 
   size_t bytes() const { return bytes_; }
-  WeightForm form() const { return form_; }
+  const WeightForms& forms() const { return forms_; }
 
   Status run(std::byte* base, kernels::ThreadPool& pool, LoadProgress* progress) {
     for (const auto& place : placements_) place(base);
@@ -192,7 +161,7 @@ class Loader {
   }
 
   const kernels::OpTable& ops_;
-  WeightForm form_;
+  WeightForms forms_;
   size_t bytes_ = 0;
   size_t scratch_values_ = 1;
   std::vector<std::function<void(std::byte*)>> placements_;
@@ -234,7 +203,7 @@ void plan_latent_attention(const checkpoint::ModelSpec& spec, const LayerTensors
     const uint32_t nope = spec.nope_dim;
     const uint32_t lora = spec.kv_lora_rank;
     loader.matrix(
-        loader.form(), lora, nope,
+        loader.forms().dense, lora, nope,
         [&kv_b, first, nope, lora](uint32_t begin, uint32_t end, float* out) {
           std::vector<float> keys(size_t{nope} * lora);
           kv_b.read(first, first + nope, keys.data());
@@ -244,7 +213,7 @@ void plan_latent_attention(const checkpoint::ModelSpec& spec, const LayerTensors
         },
         {}, &layer.key_up[h]);
     loader.matrix(
-        loader.form(), spec.v_head_dim, lora,
+        loader.forms().dense, spec.v_head_dim, lora,
         [&kv_b, first, nope](uint32_t begin, uint32_t end, float* out) {
           kv_b.read(first + nope + begin, first + nope + end, out);
         },
@@ -254,7 +223,7 @@ void plan_latent_attention(const checkpoint::ModelSpec& spec, const LayerTensors
 
 void plan_grouped_attention(const LayerTensors& tensors, Loader& loader, LayerWeights& layer) {
   const uint32_t rows = tensors.q.rows + tensors.k.rows + tensors.v.rows;
-  loader.matrix(loader.form(), rows, tensors.q.columns, stacked({&tensors.q, &tensors.k, &tensors.v}),
+  loader.matrix(loader.forms().dense, rows, tensors.q.columns, stacked({&tensors.q, &tensors.k, &tensors.v}),
                 {&tensors.q_bias, &tensors.k_bias, &tensors.v_bias}, &layer.qkv);
   loader.vector(tensors.q_norm, &layer.q_norm);
   loader.vector(tensors.k_norm, &layer.k_norm);
@@ -263,18 +232,21 @@ void plan_grouped_attention(const LayerTensors& tensors, Loader& loader, LayerWe
 
 }  // namespace
 
-Result<std::unique_ptr<ModelWeights>> ModelWeights::load(const checkpoint::Checkpoint& checkpoint, WeightForm form,
+WeightForms WeightForms::of(WeightForm form) { return {form == WeightForm::kInt4 ? WeightForm::kInt8 : form, form}; }
+
+Result<std::unique_ptr<ModelWeights>> ModelWeights::load(const checkpoint::Checkpoint& checkpoint, WeightForms forms,
                                                          const std::vector<LayerPlacement>& placement, uint32_t rank,
                                                          const kernels::OpTable& ops, kernels::ThreadPool& pool,
                                                          LoadProgress* progress) {
   const checkpoint::ModelSpec& spec = checkpoint.spec();
   const checkpoint::ModelTensors& tensors = checkpoint.tensors();
   auto weights = std::make_unique<ModelWeights>();
-  weights->form = form;
+  SWITCHYARD_CHECK(kernels::same_encoding(forms.dense, forms.experts));
+  weights->forms = forms;
   weights->layers.resize(spec.layers.size());
 
-  Loader loader(ops, form);
-  loader.embedding(tensors.embed, &weights->embedding);
+  Loader loader(ops, forms);
+  if (!spec.tied_embeddings) loader.matrix(tensors.embed, TensorView{}, &weights->embedding);
   size_t expert_layer = 0;
   for (size_t l = 0; l < spec.layers.size(); ++l) {
     const LayerTensors& source = tensors.layers[l];
@@ -288,15 +260,17 @@ Result<std::unique_ptr<ModelWeights>> ModelWeights::load(const checkpoint::Check
     }
     loader.matrix(source.o, source.o_bias, &layer.o);
     if (!spec.layers[l].experts) {
-      loader.mlp(source.dense, &layer.dense);
+      loader.mlp(forms.dense, source.dense, &layer.dense);
       continue;
     }
     loader.matrix(WeightForm::kFloat32, source.router, source.router_bias, &layer.router);
     loader.vector(source.correction_bias, &layer.correction_bias);
     const std::vector<uint32_t>& hosted = placement[expert_layer++].experts[rank];
     layer.experts.resize(hosted.size());
-    for (size_t slot = 0; slot < hosted.size(); ++slot) loader.mlp(source.experts[hosted[slot]], &layer.experts[slot]);
-    if (spec.shared_width != 0) loader.mlp(source.shared, &layer.shared);
+    for (size_t slot = 0; slot < hosted.size(); ++slot) {
+      loader.mlp(forms.experts, source.experts[hosted[slot]], &layer.experts[slot]);
+    }
+    if (spec.shared_width != 0) loader.mlp(forms.dense, source.shared, &layer.shared);
     if (spec.shared_gate) loader.matrix(WeightForm::kFloat32, source.shared_gate, TensorView{}, &layer.shared_gate);
   }
   loader.vector(tensors.final_norm, &weights->final_norm);
@@ -305,6 +279,7 @@ Result<std::unique_ptr<ModelWeights>> ModelWeights::load(const checkpoint::Check
   SWITCHYARD_ASSIGN(weights->memory_, MemoryRegion::allocate(loader.bytes(), "weights"));
   weights->bytes = loader.bytes();
   SWITCHYARD_TRY(loader.run(weights->memory_.data(), pool, progress));
+  if (spec.tied_embeddings) weights->embedding = weights->lm_head;
   return weights;
 }
 

@@ -63,6 +63,15 @@ struct LayerWeights {
   kernels::PackedMatrix shared_gate;         // (1, hidden), float32
 };
 
+// How a model's matrices are kept; routers are float32 always. Both forms take the same encoded rows.
+struct WeightForms {
+  kernels::WeightForm dense = kernels::WeightForm::kFloat32;    // attention, dense and shared MLPs, embedding, LM head
+  kernels::WeightForm experts = kernels::WeightForm::kFloat32;  // routed experts
+
+  // All in one form; int4 for experts alone, with the rest in int8.
+  static WeightForms of(kernels::WeightForm form);
+};
+
 struct LoadProgress {
   std::atomic<uint64_t> bytes_done{0};  // of packed weights
   std::atomic<uint64_t> bytes_total{0};
@@ -71,14 +80,14 @@ struct LoadProgress {
 
 class ModelWeights {
  public:
-  // form: of every matrix but routers. placement: one entry an expert layer, in order.
-  static Result<std::unique_ptr<ModelWeights>> load(const checkpoint::Checkpoint& checkpoint, kernels::WeightForm form,
+  // placement: one entry an expert layer, in order.
+  static Result<std::unique_ptr<ModelWeights>> load(const checkpoint::Checkpoint& checkpoint, WeightForms forms,
                                                     const std::vector<LayerPlacement>& placement, uint32_t rank,
                                                     const kernels::OpTable& ops, kernels::ThreadPool& pool,
                                                     LoadProgress* progress);
 
-  kernels::WeightForm form = kernels::WeightForm::kFloat32;
-  const void* embedding = nullptr;  // (vocab, hidden) float32 or bfloat16, as form
+  WeightForms forms;
+  kernels::PackedMatrix embedding;  // (vocab, hidden); the LM head's memory where they are tied
   const float* final_norm = nullptr;
   kernels::PackedMatrix lm_head;
   std::vector<LayerWeights> layers;

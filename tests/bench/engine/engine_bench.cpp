@@ -1,7 +1,7 @@
 // Prefill and decode throughput of the real engine, without HTTP: one rank, or several under mpirun.
 //
-//   mpirun -n 2 engine_bench --model DIR --threads 1 [--dtype bfloat16] [--decode 1,8,32] [--prompt 512] [--new-tokens
-//   64]
+//   mpirun -n 2 engine_bench --model DIR --threads 1 [--dtype bfloat16] [--quantization int8] [--decode 1,8,32]
+//   [--prompt 512] [--new-tokens 64]
 //
 // Prompts are random tokens, so that experts are loaded as random routing loads them. Prints one CSV row a measurement:
 // what, ranks, threads, sequences, tokens per second, and resident, weight and KV bytes of the largest rank.
@@ -41,6 +41,7 @@ T must(Result<T> result) {
 struct Options {
   std::string model;
   std::string dtype = "bfloat16";
+  std::string quantization = "none";
   std::string backend = "auto";
   uint32_t threads = 1;
   uint32_t prompt = 512;
@@ -153,6 +154,7 @@ int run(int argc, char** argv) {
   CLI::App app("Prefill and decode throughput of the engine");
   app.add_option("--model", options.model)->required();
   app.add_option("--dtype", options.dtype);
+  app.add_option("--quantization", options.quantization)->check(CLI::IsMember({"none", "int8", "int4"}));
   app.add_option("--backend", options.backend);
   app.add_option("--threads", options.threads);
   app.add_option("--prompt", options.prompt);
@@ -170,7 +172,9 @@ int run(int argc, char** argv) {
     std::fprintf(stderr, "fatal: no backend '%s'\n", options.backend.c_str());
     return 1;
   }
-  const auto form = options.dtype == "float32" ? kernels::WeightForm::kFloat32 : kernels::WeightForm::kBfloat16;
+  auto form = options.dtype == "float32" ? kernels::WeightForm::kFloat32 : kernels::WeightForm::kBfloat16;
+  if (options.quantization == "int8") form = kernels::WeightForm::kInt8;
+  if (options.quantization == "int4") form = kernels::WeightForm::kInt4;
   const auto kv_type = options.dtype == "float32" ? kernels::KvType::kFloat32 : kernels::KvType::kBfloat16;
   kernels::ThreadPool pool(options.threads);
   const auto exchange = make_host_exchange(world.size == 1 ? make_single_transport() : make_mpi_transport(kDeadlineMs));
@@ -182,7 +186,8 @@ int run(int argc, char** argv) {
     if (layer.experts) placement.push_back(LayerPlacement::from_ranks(rank_of, world.size));
   }
   const double load_start = now();
-  const auto weights = must(ModelWeights::load(checkpoint, form, placement, world.rank, *ops, pool, nullptr));
+  const auto weights =
+      must(ModelWeights::load(checkpoint, WeightForms::of(form), placement, world.rank, *ops, pool, nullptr));
   const double load_seconds = now() - load_start;
   const KvGrouping grouping = KvGrouping::of(spec);
   const auto layout = kv_layout(spec, kv_type, 16);
@@ -212,8 +217,8 @@ int run(int argc, char** argv) {
     std::fflush(stdout);
   };
   if (world.rank == 0) {
-    std::printf("# %s %s %s, loaded in %.2f s\n", options.model.c_str(), options.dtype.c_str(), ops->name,
-                load_seconds);
+    std::printf("# %s %s, quantization %s, %s, loaded in %.2f s\n", options.model.c_str(), options.dtype.c_str(),
+                options.quantization.c_str(), ops->name, load_seconds);
     std::printf("what,ranks,threads,sequences,tokens_per_second,resident_mib,weights_mib,kv_reserved_mib\n");
   }
   const auto median = [&](uint32_t sequences, uint32_t prompt, uint32_t new_tokens, bool prefill) {

@@ -367,12 +367,23 @@ TEST(MemoryPlan, CountsTheLatentOfMla) {
   const ModelSpec s = golden("deepseek-v3-tiny");
   MemoryPlanOptions options;
   options.kv_element_bytes = 4;
-  options.weight_element_bytes = 4;
+  options.weight_bits = options.expert_weight_bits = 32;
   const MemoryPlan plan = plan_memory(s, options);
   EXPECT_EQ(plan.kv_token_full_bytes, 3U * (32 + 16) * 4);
   EXPECT_EQ(plan.kv_token_sliding_bytes, 0U);
   EXPECT_EQ(plan.expert_bytes, 3U * 64 * 24 * 4);
   EXPECT_EQ(plan.replicated_bytes + plan.expert_rank_bytes, parameter_count(s) * 4);
+}
+
+TEST(MemoryPlan, CountsQuantizedExpertsApart) {
+  const ModelSpec s = golden("deepseek-v3-tiny");
+  MemoryPlanOptions options;
+  options.weight_bits = 8;
+  const MemoryPlan all = plan_memory(s, options);
+  options.expert_weight_bits = 4.5;
+  const MemoryPlan experts = plan_memory(s, options);
+  EXPECT_EQ(experts.expert_bytes, 3U * 64 * 24 * 9 / 16);
+  EXPECT_EQ(experts.replicated_bytes, all.replicated_bytes);
 }
 
 }  // namespace

@@ -4,10 +4,13 @@
 namespace switchyard::kernels {
 namespace {
 
-constexpr WeightForm kForms[] = {WeightForm::kFloat32, WeightForm::kBfloat16};
+constexpr WeightForm kForms[] = {WeightForm::kFloat32, WeightForm::kBfloat16, WeightForm::kInt8, WeightForm::kInt4};
 
 class Linear : public Table {
  protected:
+  static std::vector<float> part(const std::vector<float>& all, size_t begin, size_t count) {
+    return {all.begin() + static_cast<std::ptrdiff_t>(begin), all.begin() + static_cast<std::ptrdiff_t>(begin + count)};
+  }
   Memory encoded(ThreadPool& pool, WeightForm form, const std::vector<float>& x, uint32_t rows, uint32_t k) const {
     Memory memory(ops().encoded_row_bytes(form, k) * rows);
     ops().encode_rows(pool, form, x.data(), k, rows, k, memory.get());
@@ -18,7 +21,7 @@ INSTANTIATE_TEST_SUITE_P(Tables, Linear, testing::ValuesIn(all_tables()), table_
 
 TEST_P(Linear, EncodedRowsAreTheInputsRoundedToTheFormAndZeroPadded) {
   ThreadPool pool(2);
-  for (const WeightForm form : kForms) {
+  for (const WeightForm form : {WeightForm::kFloat32, WeightForm::kBfloat16}) {
     for (const uint32_t k : {1U, 2U, 15U, 16U, 33U, 100U, 768U}) {
       const uint32_t rows = 5;
       std::vector<float> x = random_values(size_t{rows} * (k + 3), k);
@@ -38,10 +41,106 @@ TEST_P(Linear, EncodedRowsAreTheInputsRoundedToTheFormAndZeroPadded) {
           if (size == 2) bits <<= 16;
           float value;
           std::memcpy(&value, &bits, 4);
-          ASSERT_EQ(value, rounded(form, x[r * (k + 3) + i]));
+          const float given = x[r * (k + 3) + i];
+          ASSERT_EQ(value, form == WeightForm::kFloat32 ? given : to_bf16(given));
         }
         for (size_t i = k * size; i < bytes; ++i) ASSERT_EQ(row[i], 0) << "k " << k << " byte " << i;
       }
+    }
+  }
+}
+
+// int8 rows: values, zeros up to whole groups, the scale, the sum of all and of every group.
+TEST_P(Linear, EncodedInt8RowsAreTheInputsOverTheirScale) {
+  ThreadPool pool(2);
+  for (const uint32_t k : {1U, 31U, 32U, 33U, 100U, 768U}) {
+    const uint32_t rows = 5;
+    std::vector<float> x = random_values(size_t{rows} * (k + 3), k, 3.0F);
+    std::fill_n(x.begin() + 2 * (k + 3), k, 0.0F);
+    x[3 * (k + 3) + k / 2] = -250.0F;
+    const size_t bytes = ops().encoded_row_bytes(WeightForm::kInt8, k);
+    ASSERT_EQ(bytes % 64, 0U);
+    ASSERT_EQ(bytes, ops().encoded_row_bytes(WeightForm::kInt4, k));
+    Memory memory(bytes * rows);
+    std::memset(memory.get(), 0xff, bytes * rows);
+    ops().encode_rows(pool, WeightForm::kInt8, x.data(), k + 3, rows, k, memory.get());
+    const uint32_t padded = (k + 31) / 32 * 32;
+    for (uint32_t r = 0; r < rows; ++r) {
+      const char* row = static_cast<const char*>(memory.get()) + r * bytes;
+      const auto* values = reinterpret_cast<const int8_t*>(row);
+      float scale;
+      std::memcpy(&scale, row + padded, 4);
+      const std::vector<float> given = part(x, r * (k + 3), k);
+      const std::vector<float> kept = rounded_input(WeightForm::kInt8, given);
+      ASSERT_EQ(scale, largest_size(given.data(), k) / 127.0F);
+      std::vector<int32_t> sums(1 + padded / 32);
+      for (uint32_t i = 0; i < padded; ++i) {
+        ASSERT_EQ(static_cast<float>(values[i]) * scale, i < k ? kept[i] : 0.0F) << "k " << k << " value " << i;
+        sums[0] += values[i];
+        sums[1 + i / 32] += values[i];
+      }
+      ASSERT_EQ(std::memcmp(row + padded + 4, sums.data(), sums.size() * 4), 0) << "k " << k;
+      for (size_t i = padded + 4 + sums.size() * 4; i < bytes; ++i) ASSERT_EQ(row[i], 0);
+    }
+  }
+}
+
+// A NaN or an infinity shows in every output of its row, and in no other row; so does one among an output's weights.
+TEST_P(Linear, BrokenValuesShowInQuantizedOutputs) {
+  ThreadPool pool(1);
+  const uint32_t n = 35;
+  const uint32_t k = 70;
+  for (const WeightForm form : {WeightForm::kInt8, WeightForm::kInt4}) {
+    for (const float broken : {NAN, INFINITY, -INFINITY}) {
+      std::vector<float> x = random_values(3 * k, 5);
+      x[k + 40] = broken;
+      std::vector<float> values = random_values(n * k, 6);
+      values[33 * k + 69] = broken;
+      const Memory memory(ops().packed_bytes(form, n, k));
+      ops().pack_rows(form, n, k, 0, n, values.data(), memory.get());
+      const Memory in = encoded(pool, form, x, 3, k);
+      std::vector<float> y(3 * n);
+      ops().gemm(pool, in.get(), 3, {form, n, k, memory.get(), nullptr}, y.data(), n);
+      for (uint32_t i = 0; i < 3 * n; ++i) ASSERT_EQ(std::isnan(y[i]), i / n == 1 || i % n == 33) << i;
+    }
+  }
+}
+
+// Sums of integers are exact, and what follows them is one rule: the plain table's bits, whatever the table.
+TEST_P(Linear, QuantizedProductsHaveTheSameBitsInEveryTable) {
+  const OpTable& plain = *find_backend("cpu-plain");
+  ThreadPool pool(2);
+  for (const WeightForm form : {WeightForm::kInt8, WeightForm::kInt4}) {
+    for (const uint32_t k : {5U, 64U, 300U, 1500U}) {
+      const uint32_t n = 70;
+      const uint32_t rows = 15;
+      const Matrix w(ops(), form, n, k, k, true);
+      const Matrix same(plain, form, n, k, k, true);
+      const std::vector<float> x = random_values(rows * k, 9);
+      const Memory in = encoded(pool, form, x, rows, k);
+      std::vector<float> got(rows * n);
+      std::vector<float> want(rows * n);
+      ops().gemm(pool, in.get(), rows, w.packed, got.data(), n);
+      plain.gemm(pool, in.get(), rows, same.packed, want.data(), n);
+      ASSERT_TRUE(same_bits(got.data(), want.data(), got.size())) << "k " << k;
+    }
+  }
+}
+
+// Extremes everywhere: no product or sum of the instructions used may saturate.
+TEST_P(Linear, Int8SumsDoNotSaturate) {
+  ThreadPool pool(1);
+  const uint32_t n = 33;
+  const uint32_t k = 2048;
+  for (const WeightForm form : {WeightForm::kInt8, WeightForm::kInt4}) {
+    for (const float sign : {1.0F, -1.0F}) {
+      const std::vector<float> values(n * k, sign);
+      const Memory memory(ops().packed_bytes(form, n, k));
+      ops().pack_rows(form, n, k, 0, n, values.data(), memory.get());
+      const Memory in = encoded(pool, form, std::vector<float>(k, 2.0F), 1, k);
+      std::vector<float> y(n);
+      ops().gemm(pool, in.get(), 1, {form, n, k, memory.get(), nullptr}, y.data(), n);
+      for (const float value : y) ASSERT_NEAR(value, 2.0F * sign * k, 0.01F * k);
     }
   }
 }
@@ -69,16 +168,16 @@ TEST_P(Linear, GemmIsTheSumOfProducts) {
     for (const Shape& s : shapes) {
       for (const bool bias : {false, true}) {
         const Matrix w(ops(), form, s.n, s.k, s.n * 7 + s.k, bias);
-        std::vector<float> x = random_values(size_t{s.rows} * s.k, s.rows + 3);
+        const std::vector<float> x = random_values(size_t{s.rows} * s.k, s.rows + 3);
         const Memory in = encoded(pool, form, x, s.rows, s.k);
-        for (float& v : x) v = rounded(form, v);
         const size_t stride = s.n + 5;
         std::vector<float> y(s.rows * stride, 77.0F);
         ops().gemm(pool, in.get(), s.rows, w.packed, y.data(), stride);
         for (uint32_t r = 0; r < s.rows; ++r) {
+          const std::vector<float> row = rounded_input(form, part(x, size_t{r} * s.k, s.k));
           for (uint32_t n = 0; n < s.n; ++n) {
             double error;
-            const double expected = w.product(n, x.data() + size_t{r} * s.k, &error);
+            const double expected = w.product(n, row.data(), &error);
             ASSERT_NEAR(y[r * stride + n], expected, error)
                 << s.rows << "x" << s.n << "x" << s.k << " row " << r << " output " << n;
           }
@@ -156,9 +255,7 @@ TEST_P(Linear, GemmHeadsIsOneProductPerHeadWithTheSameBitsForAnyBatch) {
     }
     for (uint32_t r = 0; r < most; ++r) {
       for (uint32_t h = 0; h < heads; ++h) {
-        std::vector<float> in(x.begin() + static_cast<long>(r * row_stride + h * head_stride),
-                              x.begin() + static_cast<long>(r * row_stride + h * head_stride + k));
-        for (float& v : in) v = rounded(form, v);
+        const std::vector<float> in = rounded_input(form, part(x, r * row_stride + h * head_stride, k));
         for (uint32_t i = 0; i < n; ++i) {
           double error;
           const double expected = matrices[h]->product(i, in.data(), &error);
@@ -221,6 +318,11 @@ TEST_P(Linear, GroupedMlpIsEachRowThroughItsSlotWithTheBitsOfTheRowAlone) {
       {WeightForm::kBfloat16, WeightForm::kFloat32, 64, 96, false, silu, {100, 0, 2, 13, 5}},
       {WeightForm::kFloat32, WeightForm::kBfloat16, 40, 70, false, silu, {0, 0, 0, 0, 6}},
       {WeightForm::kFloat32, WeightForm::kFloat32, 8, 8, false, silu, {0, 0, 0, 0, 0}},
+      {WeightForm::kInt8, WeightForm::kInt8, 96, 72, false, silu, {3, 0, 14, 1, 7}},
+      {WeightForm::kInt8, WeightForm::kInt8, 33, 45, true, glu, {0, 0, 201, 0, 1}},
+      {WeightForm::kInt4, WeightForm::kInt4, 128, 70, true, silu, {5, 0, 1, 101, 0}},
+      {WeightForm::kInt8, WeightForm::kInt4, 40, 64, false, silu, {0, 13, 0, 2, 0}},
+      {WeightForm::kInt4, WeightForm::kFloat32, 70, 33, false, glu, {1, 1, 0, 25, 1}},
   };
   for (const MlpCase& c : cases) {
     std::vector<std::unique_ptr<Mlp>> mlps;
@@ -242,14 +344,13 @@ TEST_P(Linear, GroupedMlpIsEachRowThroughItsSlotWithTheBitsOfTheRowAlone) {
         const uint32_t single[] = {0, 1};
         ops().grouped_mlp(one, static_cast<const char*>(in.get()) + r * bytes, single, &weights[s], 1, c.activation,
                           alone.data() + size_t{r} * c.hidden);
-        std::vector<float> row(x.begin() + r * c.hidden, x.begin() + (r + 1) * c.hidden);
-        for (float& v : row) v = rounded(c.form, v);
+        const std::vector<float> row = rounded_input(c.form, part(x, size_t{r} * c.hidden, c.hidden));
         std::vector<float> h(c.width);
         for (uint32_t i = 0; i < c.width; ++i) {
           h[i] = static_cast<float>(
               activated(c.activation, mlps[s]->gate.product(i, row.data()), mlps[s]->up.product(i, row.data())));
-          h[i] = rounded(c.down_form, h[i]);
         }
+        h = rounded_input(c.down_form, h);
         // The intermediate may round to the other neighbour where the table's own sum lies on the other side of a tie.
         const double slack = c.down_form == WeightForm::kFloat32 ? 1e-5 : 4e-2;
         for (uint32_t i = 0; i < c.hidden; ++i) {

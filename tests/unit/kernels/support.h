@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
@@ -10,6 +11,7 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "kernels/api/ops.h"
@@ -59,7 +61,43 @@ inline float to_bf16(float x) {
   return (low & 0x10000U) == 0 ? a : b;
 }
 
-inline float rounded(WeightForm form, float x) { return form == WeightForm::kFloat32 ? x : to_bf16(x); }
+// Values as multiples of a scale that the furthest of them sets, `levels` away from zero.
+inline void quantize(float* values, size_t count, double furthest, double levels, int low, int high, bool bf16_scale) {
+  auto scale = static_cast<float>(furthest / levels);
+  if (bf16_scale) scale = to_bf16(scale);
+  for (size_t i = 0; i < count; ++i) {
+    // As the form says, in fp32: a product with the inverse.
+    const float inverse = bf16_scale ? 1.0F / scale : static_cast<float>(levels) / static_cast<float>(furthest);
+    const float q = scale == 0.0F ? 0.0F : std::nearbyint(values[i] * inverse);
+    values[i] = std::min(std::max(q, static_cast<float>(low)), static_cast<float>(high)) * scale;
+  }
+}
+inline float largest_size(const float* values, size_t count) {
+  float largest = 0.0F;
+  for (size_t i = 0; i < count; ++i) largest = std::max(largest, std::fabs(values[i]));
+  return largest;
+}
+
+// What a form keeps of an input row, and of a row of weights.
+inline std::vector<float> rounded_input(WeightForm form, std::vector<float> row) {
+  if (form == WeightForm::kBfloat16) {
+    for (float& v : row) v = to_bf16(v);
+  } else if (form != WeightForm::kFloat32) {
+    quantize(row.data(), row.size(), largest_size(row.data(), row.size()), 127, -127, 127, false);
+  }
+  return row;
+}
+inline std::vector<float> rounded_weights(WeightForm form, std::vector<float> row) {
+  if (form != WeightForm::kInt4) return rounded_input(form, std::move(row));
+  for (size_t begin = 0; begin < row.size(); begin += kInt4Group) {
+    float* group = row.data() + begin;
+    const size_t count = std::min<size_t>(kInt4Group, row.size() - begin);
+    const float high = *std::max_element(group, group + count);
+    const float low = *std::min_element(group, group + count);
+    quantize(group, count, high >= -low ? high : low, -8, -8, 7, true);
+  }
+  return row;
+}
 inline float rounded(KvType type, float x) { return type == KvType::kFloat32 ? x : to_bf16(x); }
 
 // Memory at 64 bytes, zeroed.
@@ -93,7 +131,11 @@ struct Matrix {
       const uint32_t end = std::min(n, row + 3 * unit);
       ops.pack_rows(form, n, k, row, end, values.data() + size_t{row} * k, memory.get());
     }
-    for (float& v : values) v = rounded(form, v);
+    for (uint32_t row = 0; row < n; ++row) {
+      const auto begin = values.begin() + static_cast<std::ptrdiff_t>(size_t{row} * k);
+      const std::vector<float> kept = rounded_weights(form, {begin, begin + k});
+      std::copy(kept.begin(), kept.end(), begin);
+    }
     packed = {form, n, k, memory.get(), with_bias ? bias.data() : nullptr};
   }
 
