@@ -14,6 +14,7 @@
 #include "launch/cluster.h"
 #include "launch/dry_run.h"
 #include "launch/top.h"
+#include "worker/quality/quality.h"
 
 namespace switchyard::launch {
 namespace {
@@ -166,6 +167,28 @@ int run(int argc, char** argv) {
       ->capture_default_str()
       ->check(CLI::Range(0.1, 3600.0));
   top->callback([&] { exit_code = report(run_top(top_options)); });
+
+  worker::QualityOptions quality_options;
+  auto* quality =
+      app.add_subcommand("quality", "what quantized weights cost: KL divergence and agreement with a reference");
+  quality->add_option("MODEL_DIR", quality_options.model, "Hugging Face checkpoint directory")->required();
+  quality->add_option("--reference", quality_options.reference, "float32 or bfloat16")->capture_default_str();
+  quality->add_option("--quantization", quality_options.forms, "bfloat16, int8, int4; several with commas")
+      ->delimiter(',')
+      ->required();
+  quality
+      ->add_option("--tokens", quality_options.tokens, "JSON Lines with ids, as `tokenize` prints; else random tokens")
+      ->type_name("FILE");
+  quality->add_option("--max-tokens", quality_options.max_tokens, "compared at most")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  quality->add_option("--threads", quality_options.threads, "0: all cores")->capture_default_str();
+  quality->add_option("--backend", quality_options.backend, "op table")->capture_default_str();
+  quality->callback([&] {
+    const auto measured = worker::measure_quality(quality_options);
+    exit_code = report(measured.ok() ? Status() : Status(measured.error()));
+    if (measured.ok()) std::fputs(worker::quality_text(quality_options, *measured).c_str(), stdout);
+  });
 
   text::TokenizeOptions tokenize_options;
   auto* tokenize = app.add_subcommand("tokenize", "JSON Lines of texts to token ids, or back");
