@@ -46,6 +46,8 @@ json::object rank_json(const Rank& rank, const View& view) {
   out["steps"] = report.steps();
   out["step_seconds"] = report.step_seconds_mean();
   out["preemptions"] = report.preemptions();
+  out["prefix_queries"] = report.prefix_queries();
+  out["prefix_hits"] = report.prefix_hits();
   out["exchange_bytes"] = report.exchange_bytes();
   out["epoch"] = report.epoch();
   out["heard_seconds_ago"] =
@@ -106,6 +108,10 @@ const std::vector<RankMetric>& rank_metrics() {
       {"steps_total", "Steps of the engine.", MetricType::Counter, [](const R& r) { return double(r.steps()); }},
       {"num_preemptions_total", "Sequences preempted for lack of KV room.", MetricType::Counter,
        [](const R& r) { return double(r.preemptions()); }},
+      {"prefix_cache_queries_total", "Tokens of admitted sequences.", MetricType::Counter,
+       [](const R& r) { return double(r.prefix_queries()); }},
+      {"prefix_cache_hits_total", "Tokens of admitted sequences that the KV cache held already.", MetricType::Counter,
+       [](const R& r) { return double(r.prefix_hits()); }},
       {"step_seconds", "Mean time of a step since the report before.", MetricType::Gauge,
        [](const R& r) { return r.step_seconds_mean(); }},
       {"exchange_dispatch_seconds", "Time of dispatch, as the rank last reported it.", MetricType::Gauge,

@@ -166,7 +166,7 @@ Status serve(const config::ClusterConfig& config, const MpiWorld& world, const s
   const std::unique_ptr<Exchange> exchange =
       make_host_exchange(alone ? make_single_transport() : make_mpi_transport(config.worker.step_deadline_ms));
   Model model(spec, *weights, placement, *ops, pool, *exchange, kv_memory, grouping, max_model_len);
-  KvCache kv(groups, config.worker.block_size);
+  KvCache kv(groups, config.worker.block_size, config.worker.enable_prefix_caching);
   EngineLimits limits;
   limits.scheduler = {config.worker.max_num_seqs, config.worker.max_waiting, max_model_len};
   limits.max_num_batched_tokens = config.worker.max_num_batched_tokens;

@@ -185,6 +185,7 @@ class ServerImpl final : public Server {
       to->mutable_token_ids()->Add(output.tokens.begin(), output.tokens.end());
       for (const auto& logprob : output.logprobs) to_wire(logprob, to->add_logprobs());
       for (const auto& logprob : output.prompt_logprobs) to_wire(logprob, to->add_prompt_logprobs());
+      to->set_cached_tokens(output.cached_tokens);
       to->set_finish(to_wire(output.finish));
       if (output.finish == Finish::kNone) continue;
       to->set_queue_seconds(output.queue_seconds);
@@ -280,6 +281,8 @@ class ServerImpl final : public Server {
       r->set_exchange_combine_seconds(stats.exchange.combine_seconds);
       r->set_exchange_bytes(stats.exchange.bytes_sent);
       r->set_preemptions(stats.preemptions);
+      r->set_prefix_queries(stats.prefix_queries);
+      r->set_prefix_hits(stats.prefix_hits);
     }
     coordinator_->send(frame);
   }

@@ -39,6 +39,7 @@ struct WorkerConfig {
   bool pin_threads = false;
   std::string listen_host = "127.0.0.1";
   uint32_t block_size = 16;               // positions a KV block
+  bool enable_prefix_caching = true;      // sequences share the blocks of equal beginnings
   uint32_t max_num_seqs = 64;             // running sequences a rank
   uint32_t max_num_batched_tokens = 512;  // of one step, over the whole group
   uint32_t max_waiting = 4096;            // queued requests a rank; more are refused with 429

@@ -164,6 +164,33 @@ TEST_P(SameBits, AfterPreemptionAndRecomputation) {
   EXPECT_EQ(run.blocks_used[0], 0U);
 }
 
+// Two at a time, so that later requests find what earlier ones computed, or compute it side by side with them.
+TEST_P(SameBits, WithBeginningsFromTheCache) {
+  auto all = requests(9);
+  for (size_t i = 0; i < all.size(); ++i) {
+    std::vector<int32_t> prompt(all[0].prompt.begin(), all[0].prompt.begin() + 30 + static_cast<long>(i) * 7);
+    prompt.insert(prompt.end(), all[i].prompt.begin(), all[i].prompt.begin() + (i % 2 == 0 ? 0 : 1));
+    all[i].prompt = prompt;
+  }
+  all[8] = all[2];
+  const auto want = alone(all);
+  const bool slides = std::any_of(checkpoint_->spec().layers.begin(), checkpoint_->spec().layers.end(),
+                                  [](const auto& l) { return l.window != 0; });
+  for (const uint32_t blocks : {0U, 24U}) {  // 24: what nobody holds is taken for others again
+    GroupOptions o = options();
+    o.max_num_seqs = 2;
+    o.kv_blocks = blocks;
+    const GroupRun run = run_group(*checkpoint_, o, all);
+    expect_same(run.answers, want, std::to_string(blocks) + " blocks");
+    if (!slides) {
+      EXPECT_GT(run.prefix_hits, 100U) << "nothing was found: the test did not test";
+    }
+    EXPECT_EQ(run.blocks_used[0], 0U);
+    o.share_prefixes = false;
+    EXPECT_EQ(run_group(*checkpoint_, o, all).prefix_hits, 0U);
+  }
+}
+
 TEST_P(SameBits, AsAReplayOfTokensGeneratedBefore) {
   const auto all = requests(4);
   const auto want = alone(all);

@@ -43,7 +43,8 @@ RankModel::RankModel(const checkpoint::Checkpoint& c, const GroupOptions& option
     : checkpoint(c), ops(backend(options.backend)), pool(options.threads), grouping(worker::KvGrouping::of(c.spec())) {
   const auto& spec = checkpoint.spec();
   exchange = worker::make_host_exchange(std::move(transport));
-  weights = must(worker::ModelWeights::load(checkpoint, worker::WeightForms::of(options.form), placement, exchange->rank(), ops, pool, nullptr));
+  weights = must(worker::ModelWeights::load(checkpoint, worker::WeightForms::of(options.form), placement,
+                                            exchange->rank(), ops, pool, nullptr));
   const auto kv_type =
       options.form == kernels::WeightForm::kFloat32 ? kernels::KvType::kFloat32 : kernels::KvType::kBfloat16;
   const auto layout = worker::kv_layout(spec, kv_type, options.block_size);

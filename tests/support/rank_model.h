@@ -24,6 +24,7 @@ struct GroupOptions {
   uint32_t max_model_len = 1024;
   uint32_t kv_blocks = 0;  // of each group; 0 = enough for everything
   uint32_t block_size = 16;
+  bool share_prefixes = true;
 };
 
 // One rank's model and what it stands on.

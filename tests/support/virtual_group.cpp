@@ -52,7 +52,7 @@ GroupRun run_group(const checkpoint::Checkpoint& checkpoint, const GroupOptions&
   };
   for (uint32_t r = 0; r < options.ranks; ++r) {
     models.push_back(std::make_unique<RankModel>(checkpoint, options, placement, std::move(transports[r])));
-    caches.push_back(std::make_unique<worker::KvCache>(models[r]->groups, options.block_size));
+    caches.push_back(std::make_unique<worker::KvCache>(models[r]->groups, options.block_size, options.share_prefixes));
     worker::EngineLimits limits;
     limits.scheduler = {options.max_num_seqs, 4096, options.max_model_len};
     limits.max_num_batched_tokens = options.max_num_batched_tokens;
@@ -80,6 +80,7 @@ GroupRun run_group(const checkpoint::Checkpoint& checkpoint, const GroupOptions&
   for (auto& thread : threads) thread.join();
   for (uint32_t r = 0; r < options.ranks; ++r) {
     run.preemptions += engines[r]->stats().preemptions;
+    run.prefix_hits += engines[r]->stats().prefix_hits;
     run.blocks_used.push_back(caches[r]->blocks_used());
   }
   return run;

@@ -30,6 +30,7 @@ struct TestAnswer {
 struct GroupRun {
   std::vector<TestAnswer> answers;
   uint64_t preemptions = 0;
+  uint64_t prefix_hits = 0;           // tokens
   std::vector<uint64_t> blocks_used;  // of each rank, at the end
 };
 

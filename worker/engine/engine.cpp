@@ -273,6 +273,7 @@ void Engine::draw(const std::vector<ScheduledRows>& rows, std::vector<EngineOutp
     if (sequence.params.logprobs) output.logprobs.push_back(std::move(logprobs[i]));
     if (sequence.first_token_time == 0.0) {
       sequence.first_token_time = now;
+      output.cached_tokens = sequence.cached_tokens;
       output.prompt_logprobs = std::move(sequence.prompt_logprobs);
     }
     sequence.tokens.push_back(tokens[i]);
@@ -312,6 +313,8 @@ void Engine::publish_stats() {
   own_stats_.kv_blocks_used = kv_.blocks_used();
   own_stats_.kv_usage = kv_.usage();
   own_stats_.preemptions = scheduler_.preemption_count();
+  own_stats_.prefix_queries = scheduler_.prefix_query_count();
+  own_stats_.prefix_hits = scheduler_.prefix_hit_count();
   own_stats_.exchange = exchange_.stats();
   own_stats_.expert_tokens = expert_tokens_;
   const std::lock_guard lock(mutex_);

@@ -38,6 +38,7 @@ struct EngineOutput {
   std::vector<TokenLogprob> logprobs;         // one a token, when asked for
   std::vector<TokenLogprob> prompt_logprobs;  // once, with the first token (or the end)
   Finish finish = Finish::kNone;
+  uint32_t cached_tokens = 0;  // of the prompt: not computed, but found in the KV cache; with the first token
   Error error;                 // kError
   double queue_seconds = 0.0;  // with the finish
   double prefill_seconds = 0.0;
@@ -59,7 +60,9 @@ struct EngineStats {
   uint64_t prompt_tokens = 0;  // computed, recomputation included
   uint64_t generation_tokens = 0;
   uint64_t preemptions = 0;
-  double step_seconds = 0.0;  // in steps since start
+  uint64_t prefix_queries = 0;  // tokens of admitted sequences
+  uint64_t prefix_hits = 0;     // those of them that the KV cache held
+  double step_seconds = 0.0;    // in steps since start
   ExchangeStats exchange;
   std::vector<uint64_t> expert_tokens;  // (expert layers, experts): choices of this rank's tokens
 };

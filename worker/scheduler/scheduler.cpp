@@ -24,6 +24,13 @@ uint32_t pending(const Sequence& sequence) { return static_cast<uint32_t>(sequen
 bool decodes(const Sequence& sequence) { return sequence.computed > 0 && pending(sequence) == 1; }
 bool prefills(const Sequence& sequence) { return pending(sequence) > 0 && !decodes(sequence); }
 
+// Positions that may come out of the cache: the last token's logits are always computed, and those of the whole prompt
+// if it is scored.
+uint32_t reusable(const Sequence& sequence) {
+  const bool scores = sequence.params.prompt_logprobs && sequence.prompt_logprobs.size() + 1 < sequence.prompt_count;
+  return scores ? 0 : static_cast<uint32_t>(sequence.tokens.size()) - 1;
+}
+
 ScheduledRows rows_of(Sequence& sequence, uint32_t count) {
   const bool last = sequence.computed + count == sequence.tokens.size();
   return {&sequence, sequence.computed, count, last && sequence.max_tokens > 0};
@@ -143,12 +150,17 @@ void Scheduler::plan_decode(std::vector<ScheduledRows>& rows) {
 
 void Scheduler::plan_prefill(uint32_t budget, bool admits, std::vector<ScheduledRows>& rows) {
   size_t i = 0;
+  // Admitted in this step: it may have one token left to compute, as a decode that plan_decode() has not seen.
+  const Sequence* admitted = nullptr;
   while (budget > 0) {
-    while (i < running_.size() && !prefills(*running_[i])) ++i;
+    while (i < running_.size() && !prefills(*running_[i]) && running_[i].get() != admitted) ++i;
     if (admits && !waiting_.empty() && (i == running_.size() || better(*waiting_.front(), *running_[i]))) {
       admits = admissible(*waiting_.front(), running_.size(), reserved_blocks());
       // Better than every prefill from i on and worse than those before: between are decodes alone.
-      if (admits) i = admit_first();
+      if (admits) {
+        i = admit_first();
+        admitted = running_[i].get();
+      }
       continue;
     }
     if (i == running_.size()) break;
@@ -176,6 +188,7 @@ void Scheduler::commit(const std::vector<ScheduledRows>& rows) {
     SWITCHYARD_CHECK(part.sequence->computed == part.first_position);
     part.sequence->computed += part.count;
     kv_->slide(part.sequence->kv, part.sequence->computed);
+    kv_->publish(part.sequence->kv, part.sequence->tokens, part.sequence->computed);
   }
 }
 
@@ -198,6 +211,10 @@ bool Scheduler::preempt_for(const Sequence* needy, std::vector<ScheduledRows>& r
 size_t Scheduler::admit_first() {
   std::unique_ptr<Sequence> sequence = std::move(waiting_.front());
   waiting_.pop_front();
+  sequence->computed = kv_->reuse(sequence->kv, sequence->tokens, reusable(*sequence));
+  if (sequence->preemptions == 0) sequence->cached_tokens = std::min(sequence->computed, sequence->prompt_count);
+  prefix_queries_ += sequence->tokens.size();
+  prefix_hits_ += sequence->computed;
   const auto place = place_of(running_, *sequence);
   const auto index = static_cast<size_t>(place - running_.begin());
   running_.insert(place, std::move(sequence));
@@ -215,11 +232,14 @@ std::vector<uint64_t> Scheduler::reserved_blocks() const {
 
 bool Scheduler::admissible(const Sequence& sequence, size_t running, std::span<const uint64_t> reserved) const {
   if (running >= limits_.max_running) return false;
-  return running == 0 || kv_->has_room(static_cast<uint32_t>(sequence.tokens.size()), reserved);
+  return running == 0 || kv_->has_room(static_cast<uint32_t>(sequence.tokens.size()), reserved,
+                                       kv_->shared_blocks(sequence.tokens, reusable(sequence)));
 }
 
 uint32_t Scheduler::running_count() const { return static_cast<uint32_t>(running_.size()); }
 uint32_t Scheduler::waiting_count() const { return static_cast<uint32_t>(waiting_.size()); }
 uint64_t Scheduler::preemption_count() const { return preemptions_; }
+uint64_t Scheduler::prefix_query_count() const { return prefix_queries_; }
+uint64_t Scheduler::prefix_hit_count() const { return prefix_hits_; }
 
 }  // namespace switchyard::worker

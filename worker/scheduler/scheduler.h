@@ -6,7 +6,8 @@
 // next block fit the KV room and a sequence slot is free. When KV runs out while sequences grow, the latest arrival of
 // the worst priority is preempted: its blocks are freed and it is recomputed later from its tokens, each in its role,
 // so its bits do not change. Priorities order admission and preemption; a better request never preempts a worse one in
-// order to be admitted.
+// order to be admitted. What the KV cache holds of a sequence's tokens when it is admitted is not computed again
+// (kv_cache.h): after a preemption too.
 //
 // No livelock: the best running sequence computes at least one token in every step that has a prefill budget, since it
 // may take the blocks of all others and fits alone (add() refuses what does not). So it ends, and the next is best.
@@ -39,7 +40,8 @@ struct Sequence {
   uint32_t max_tokens = 0;    // generated tokens at most; 0 = prompt log-probabilities only
   std::vector<int32_t> tokens;
 
-  uint32_t computed = 0;  // positions [0, computed) are in the KV cache
+  uint32_t computed = 0;       // positions [0, computed) are in the KV cache
+  uint32_t cached_tokens = 0;  // of the prompt: taken from the cache when it was first admitted
   KvTables kv;
   SamplingState sampling{params};
   std::vector<TokenLogprob> prompt_logprobs;  // collected while prefilling
@@ -98,6 +100,9 @@ class Scheduler {
   uint32_t running_count() const;
   uint32_t waiting_count() const;
   uint64_t preemption_count() const;
+  // Tokens of admitted sequences, and those of them that the cache held already.
+  uint64_t prefix_query_count() const;
+  uint64_t prefix_hit_count() const;
 
  private:
   void plan_decode(std::vector<ScheduledRows>& rows);
@@ -115,6 +120,8 @@ class Scheduler {
   KvCache* kv_;
   uint64_t next_arrival_ = 0;
   uint64_t preemptions_ = 0;
+  uint64_t prefix_queries_ = 0;
+  uint64_t prefix_hits_ = 0;
   std::deque<std::unique_ptr<Sequence>> waiting_;   // ordered by (priority, arrival)
   std::vector<std::unique_ptr<Sequence>> running_;  // ordered by (priority, arrival)
   std::unordered_map<uint64_t, Sequence*> by_id_;   // of both

@@ -76,6 +76,23 @@ class SameBits(unittest.TestCase):
                 if flags == SHORT_OF_KV and preempts:
                     wait_for(lambda: any(rank["preemptions"] for rank in cluster.view()["ranks"]), 5, "a sequence was preempted")
 
+    def test_equal_beginnings_are_computed_once(self):
+        body = {"prompt": list(range(100, 200)), "max_tokens": 2, "temperature": 0, "ignore_eos": True}
+
+        def cached(cluster, prompt):
+            status, _, answer = request(cluster, "POST", "/v1/completions", {**body, "prompt": prompt})
+            self.assertEqual(status, 200, answer)
+            return answer["usage"]["prompt_tokens_details"]["cached_tokens"]
+
+        other = body["prompt"][:40] + [9] * 60
+        for flags, expected in ((), [0, 96, 32]), (("--enable-prefix-caching", "false"), [0, 0, 0]):
+            with self.subTest(flags=flags), Cluster.serve(*flags, model="qwen3-moe-tiny", ranks=1) as cluster:
+                cluster.wait_ready()
+                self.assertEqual([cached(cluster, p) for p in (body["prompt"], body["prompt"], other)], expected)
+                wait_for(lambda: cluster.view()["ranks"][0]["prefix_hits"] == sum(expected), 5, "the hits in the admin view")
+                status, text = cluster.get("/metrics", cluster.admin_port)
+                self.assertIn("prefix_cache_hits_total{", text)
+
     def test_deepseek_v3(self):
         self.check("deepseek-v3-tiny", preempts=False)  # its latent cache is so small that all fit in the least size
 

@@ -111,6 +111,107 @@ TEST(KvCache, RoomCountsTheSpareBlocks) {
   EXPECT_TRUE(kv.has_room(20, 0));
 }
 
+std::vector<int32_t> counted(int32_t first, size_t count) {
+  std::vector<int32_t> tokens(count);
+  for (size_t i = 0; i < count; ++i) tokens[i] = first + static_cast<int32_t>(i);
+  return tokens;
+}
+
+// Tables of a sequence whose tokens are all computed and published.
+KvTables computed(KvCache& kv, const std::vector<int32_t>& tokens) {
+  KvTables tables = kv.make_tables();
+  const auto count = static_cast<uint32_t>(tokens.size());
+  const uint32_t reused = kv.reuse(tables, tokens, count - 1);
+  EXPECT_TRUE(kv.grow(tables, reused, count));
+  kv.publish(tables, tokens, count);
+  return tables;
+}
+
+TEST(KvCache, EqualBeginningsShareWholeBlocks) {
+  KvCache kv({{0, 20}}, 4, true);
+  const auto tokens = counted(0, 14);
+  KvTables first = computed(kv, tokens);
+  EXPECT_EQ(kv.blocks_used(), 4U);
+
+  KvTables second = kv.make_tables();
+  EXPECT_EQ(kv.shared_blocks(tokens, 13), 3U);
+  EXPECT_EQ(kv.reuse(second, tokens, 13), 12U);
+  EXPECT_EQ(kv.blocks_used(), 4U);
+  EXPECT_EQ(second.tables[0], std::vector<int32_t>(first.tables[0].begin(), first.tables[0].begin() + 3));
+  // Up to the limit, and up to the first token that differs.
+  KvTables third = kv.make_tables();
+  EXPECT_EQ(kv.reuse(third, tokens, 11), 8U);
+  auto other = tokens;
+  other[5] = 99;
+  KvTables fourth = kv.make_tables();
+  EXPECT_EQ(kv.reuse(fourth, other, 13), 4U);
+  // The same tokens behind another beginning are another prefix.
+  auto behind = tokens;
+  behind[0] = 99;
+  KvTables fifth = kv.make_tables();
+  EXPECT_EQ(kv.reuse(fifth, behind, 13), 0U);
+  for (KvTables* tables : {&first, &second, &third, &fourth, &fifth}) kv.release(*tables);
+  EXPECT_EQ(kv.blocks_used(), 0U);
+  EXPECT_EQ(kv.blocks_free(0), 20U);
+}
+
+TEST(KvCache, APublishedPrefixOutlivesItsSequenceUntilItsPlaceIsNeeded) {
+  KvCache kv({{0, 5}}, 4, true);
+  const auto tokens = counted(0, 12);
+  KvTables first = computed(kv, tokens);
+  kv.release(first);
+  EXPECT_EQ(kv.blocks_free(0), 5U);
+  EXPECT_EQ(kv.shared_blocks(tokens, 12), 0U) << "nobody holds them";
+  KvTables again = kv.make_tables();
+  EXPECT_EQ(kv.reuse(again, tokens, 12), 12U);
+  kv.release(again);
+  // Three of five blocks are wanted: one comes from the prefix, its end first.
+  KvTables other = kv.make_tables();
+  ASSERT_TRUE(kv.grow(other, 0, 12));
+  KvTables rest = kv.make_tables();
+  EXPECT_EQ(kv.reuse(rest, tokens, 12), 8U);
+  EXPECT_FALSE(kv.grow(rest, 8, 9));
+  kv.release(other);
+  EXPECT_TRUE(kv.grow(rest, 8, 20));
+  kv.release(rest);
+}
+
+TEST(KvCache, TwoThatComputedTheSameKeepOneCopy) {
+  KvCache kv({{0, 20}}, 4, true);
+  const auto tokens = counted(0, 9);
+  KvTables a = kv.make_tables();
+  KvTables b = kv.make_tables();
+  ASSERT_TRUE(kv.grow(a, 0, 9) && kv.grow(b, 0, 9));
+  EXPECT_EQ(kv.blocks_used(), 6U);
+  kv.publish(a, tokens, 9);
+  kv.publish(b, tokens, 6);
+  EXPECT_EQ(kv.blocks_used(), 5U);
+  kv.publish(b, tokens, 9);
+  EXPECT_EQ(kv.blocks_used(), 4U);
+  EXPECT_EQ(a.tables[0][0], b.tables[0][0]);
+  EXPECT_EQ(a.tables[0][1], b.tables[0][1]);
+  EXPECT_NE(a.tables[0][2], b.tables[0][2]);
+  kv.release(a);
+  KvTables c = kv.make_tables();
+  EXPECT_EQ(kv.shared_blocks(tokens, 8), 2U);
+  EXPECT_EQ(kv.reuse(c, tokens, 8), 8U);
+  kv.release(b);
+  kv.release(c);
+  EXPECT_EQ(kv.blocks_used(), 0U);
+}
+
+TEST(KvCache, WindowsAndTheOptionTurnSharingOff) {
+  for (const bool on : {true, false}) {
+    KvCache kv(on ? std::vector<KvGroup>{{0, 20}, {8, 20}} : std::vector<KvGroup>{{0, 20}}, 4, on);
+    EXPECT_FALSE(kv.shares_prefixes());
+    const auto tokens = counted(0, 12);
+    KvTables tables = computed(kv, tokens);
+    KvTables other = kv.make_tables();
+    EXPECT_EQ(kv.reuse(other, tokens, 12), 0U);
+    kv.release(tables);
+  }
+}
+
 TEST(KvCacheDeathTest, ABlockGivenBackTwiceAborts) {
   KvCache kv({{0, 5}}, 4);
   KvTables tables = kv.make_tables();
