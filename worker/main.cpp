@@ -23,6 +23,7 @@
 #include "worker/engine/kv_plan.h"
 #include "worker/exchange/mpi_transport.h"
 #include "worker/model/model.h"
+#include "worker/model/packed_cache.h"
 #include "worker/server.h"
 
 namespace switchyard::worker {
@@ -159,7 +160,12 @@ Status serve(const config::ClusterConfig& config, const MpiWorld& world, const s
   std::unique_ptr<ModelWeights> weights;
   {
     const LoadingLog loading(progress, world.rank);
-    SWITCHYARD_ASSIGN(weights, ModelWeights::load(checkpoint, forms, placement, world.rank, *ops, pool, &progress));
+    const PackedCache cache(config.model.packed_cache, config.model.path, ops->name, forms, placement, world.rank);
+    SWITCHYARD_ASSIGN(weights,
+                      ModelWeights::load(checkpoint, forms, placement, world.rank, *ops, pool, &progress, &cache));
+    if (weights->from_cache) log_info("weights mapped", {{"rank", world.rank}, {"file", cache.path()}});
+    if (!weights->cache_error.empty())
+      log_warn("packed weights not kept", {{"rank", world.rank}, {"why", weights->cache_error}});
   }
 
   const bool alone = world.size == 1 && config.worker.exchange != "mpi";

@@ -8,6 +8,8 @@
 #include <string>
 #include <utility>
 
+#include "worker/model/packed_cache.h"
+
 namespace switchyard::worker {
 
 using checkpoint::AttentionKind;
@@ -27,6 +29,17 @@ Result<MemoryRegion> MemoryRegion::allocate(size_t bytes, const char* what) {
                                          what + ": " + std::strerror(errno)};
   }
   madvise(data, bytes, MADV_HUGEPAGE);
+  region.data_ = static_cast<std::byte*>(data);
+  region.size_ = bytes;
+  return region;
+}
+
+Result<MemoryRegion> MemoryRegion::map(int file, size_t offset, size_t bytes) {
+  MemoryRegion region;
+  if (bytes == 0) return region;
+  void* data = mmap(nullptr, bytes, PROT_READ, MAP_SHARED, file, static_cast<off_t>(offset));
+  if (data == MAP_FAILED) return Error{Errc::kIo, std::string("cannot map a file: ") + std::strerror(errno)};
+  madvise(data, bytes, MADV_WILLNEED);
   region.data_ = static_cast<std::byte*>(data);
   region.size_ = bytes;
   return region;
@@ -122,8 +135,12 @@ class Loader {
   size_t bytes() const { return bytes_; }
   const WeightForms& forms() const { return forms_; }
 
-  Status run(std::byte* base, kernels::ThreadPool& pool, LoadProgress* progress) {
+  // What the parts said they are pointed to, in memory that holds them or will.
+  void place(std::byte* base) const {
     for (const auto& place : placements_) place(base);
+  }
+
+  Status fill(std::byte* base, kernels::ThreadPool& pool, LoadProgress* progress) {
     if (progress != nullptr) progress->bytes_total = bytes_;
     struct Shared {
       Loader* loader;
@@ -237,7 +254,7 @@ WeightForms WeightForms::of(WeightForm form) { return {form == WeightForm::kInt4
 Result<std::unique_ptr<ModelWeights>> ModelWeights::load(const checkpoint::Checkpoint& checkpoint, WeightForms forms,
                                                          const std::vector<LayerPlacement>& placement, uint32_t rank,
                                                          const kernels::OpTable& ops, kernels::ThreadPool& pool,
-                                                         LoadProgress* progress) {
+                                                         LoadProgress* progress, const PackedCache* cache) {
   const checkpoint::ModelSpec& spec = checkpoint.spec();
   const checkpoint::ModelTensors& tensors = checkpoint.tensors();
   auto weights = std::make_unique<ModelWeights>();
@@ -276,9 +293,20 @@ Result<std::unique_ptr<ModelWeights>> ModelWeights::load(const checkpoint::Check
   loader.vector(tensors.final_norm, &weights->final_norm);
   loader.matrix(tensors.lm_head, TensorView{}, &weights->lm_head);
 
-  SWITCHYARD_ASSIGN(weights->memory_, MemoryRegion::allocate(loader.bytes(), "weights"));
   weights->bytes = loader.bytes();
-  SWITCHYARD_TRY(loader.run(weights->memory_.data(), pool, progress));
+  if (cache != nullptr) weights->memory_ = cache->map(loader.bytes());
+  weights->from_cache = weights->memory_.size() != 0;
+  if (weights->from_cache) {
+    if (progress != nullptr) progress->bytes_done = progress->bytes_total = loader.bytes();
+  } else {
+    SWITCHYARD_ASSIGN(weights->memory_, MemoryRegion::allocate(loader.bytes(), "weights"));
+    SWITCHYARD_TRY(loader.fill(weights->memory_.data(), pool, progress));
+    if (cache != nullptr) {
+      const Status saved = cache->save(weights->memory_.data(), loader.bytes());
+      if (!saved.ok()) weights->cache_error = saved.error().message;
+    }
+  }
+  loader.place(weights->memory_.data());
   if (spec.tied_embeddings) weights->embedding = weights->lm_head;
   return weights;
 }

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "common/base/result.h"
@@ -17,11 +18,13 @@
 
 namespace switchyard::worker {
 
-// Zeroed, page-aligned anonymous memory, on huge pages where the kernel gives them.
+// Page-aligned memory: zeroed and anonymous, on huge pages where the kernel gives them; or a mapped file.
 class MemoryRegion {
  public:
   MemoryRegion() = default;
   static Result<MemoryRegion> allocate(size_t bytes, const char* what);
+  // Of a file, read-only and shared with other processes; offset in whole pages.
+  static Result<MemoryRegion> map(int file, size_t offset, size_t bytes);
   ~MemoryRegion();
   MemoryRegion(MemoryRegion&& other) noexcept;
   MemoryRegion& operator=(MemoryRegion&& other) noexcept;
@@ -72,6 +75,8 @@ struct WeightForms {
   static WeightForms of(kernels::WeightForm form);
 };
 
+class PackedCache;
+
 struct LoadProgress {
   std::atomic<uint64_t> bytes_done{0};  // of packed weights
   std::atomic<uint64_t> bytes_total{0};
@@ -80,11 +85,11 @@ struct LoadProgress {
 
 class ModelWeights {
  public:
-  // placement: one entry an expert layer, in order.
+  // placement: one entry an expert layer, in order. cache, if any: mapped from it, or packed and then saved to it.
   static Result<std::unique_ptr<ModelWeights>> load(const checkpoint::Checkpoint& checkpoint, WeightForms forms,
                                                     const std::vector<LayerPlacement>& placement, uint32_t rank,
                                                     const kernels::OpTable& ops, kernels::ThreadPool& pool,
-                                                    LoadProgress* progress);
+                                                    LoadProgress* progress, const PackedCache* cache = nullptr);
 
   WeightForms forms;
   kernels::PackedMatrix embedding;  // (vocab, hidden); the LM head's memory where they are tied
@@ -92,6 +97,8 @@ class ModelWeights {
   kernels::PackedMatrix lm_head;
   std::vector<LayerWeights> layers;
   uint64_t bytes = 0;
+  bool from_cache = false;
+  std::string cache_error;  // why they could not be saved
 
  private:
   MemoryRegion memory_;

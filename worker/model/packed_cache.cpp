@@ -1,0 +1,116 @@
+#include "worker/model/packed_cache.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <utility>
+
+namespace switchyard::worker {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Changes whenever a table lays weights out differently.
+constexpr int kVersion = 1;
+// Before the packed bytes: the key, ended by a zero. A whole number of pages of any machine that has these tables.
+constexpr size_t kHeaderBytes = size_t{256} << 10;
+
+constexpr const char* name_of(kernels::WeightForm form) {
+  constexpr const char* kNames[] = {"float32", "bfloat16", "int8", "int4"};
+  return kNames[static_cast<size_t>(form)];
+}
+
+// Everything of the checkpoint that could change what its tensors hold.
+std::string files_key(const std::string& checkpoint) {
+  std::vector<std::string> lines;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(checkpoint, error)) {
+    const std::string name = entry.path().filename().string();
+    struct stat info {};
+    if ((!name.ends_with(".safetensors") && !name.ends_with(".json")) || stat(entry.path().c_str(), &info) != 0)
+      continue;
+    lines.push_back(fmt::format("{} {} {}.{:09}\n", name, info.st_size, info.st_mtim.tv_sec, info.st_mtim.tv_nsec));
+  }
+  std::sort(lines.begin(), lines.end());
+  return fmt::format("{}", fmt::join(lines, ""));
+}
+
+class File {
+ public:
+  explicit File(int descriptor) : descriptor_(descriptor) {}
+  ~File() {
+    if (descriptor_ >= 0) close(descriptor_);
+  }
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+  int get() const { return descriptor_; }
+
+ private:
+  int descriptor_;
+};
+
+bool write_all(int file, const void* data, size_t bytes) {
+  const auto* from = static_cast<const char*>(data);
+  while (bytes > 0) {
+    const ssize_t written = write(file, from, std::min(bytes, size_t{1} << 30));
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return false;
+    from += written;
+    bytes -= static_cast<size_t>(written);
+  }
+  return true;
+}
+
+}  // namespace
+
+PackedCache::PackedCache(std::string directory, const std::string& checkpoint, const std::string& table,
+                         WeightForms forms, const std::vector<LayerPlacement>& placement, uint32_t rank) {
+  if (directory.empty()) return;
+  const size_t ranks = placement.empty() ? 1 : placement[0].experts.size();
+  key_ = fmt::format("switchyard packed weights {}\ntable {}\nforms {} {}\n{}", kVersion, table, name_of(forms.dense),
+                     name_of(forms.experts), files_key(checkpoint));
+  for (const LayerPlacement& layer : placement)
+    key_ += fmt::format("experts {}\n", fmt::join(layer.experts[rank], " "));
+  // A key that does not fit could not be told from another: no cache.
+  if (key_.size() >= kHeaderBytes) return;
+  const std::string model = fs::path(checkpoint).lexically_normal().filename().string();
+  path_ = fmt::format("{}/{}-{}-{}-{}-rank{}of{}.packed", directory, model, table, name_of(forms.dense),
+                      name_of(forms.experts), rank, ranks);
+}
+
+MemoryRegion PackedCache::map(size_t bytes) const {
+  if (!enabled()) return {};
+  const File file(open(path_.c_str(), O_RDONLY | O_CLOEXEC));
+  struct stat info {};
+  if (file.get() < 0 || fstat(file.get(), &info) != 0) return {};
+  if (static_cast<size_t>(info.st_size) != kHeaderBytes + bytes) return {};
+  std::string header(key_.size() + 1, '\0');
+  if (pread(file.get(), header.data(), header.size(), 0) != static_cast<ssize_t>(header.size())) return {};
+  if (header.compare(0, key_.size(), key_) != 0 || header.back() != '\0') return {};
+  auto region = MemoryRegion::map(file.get(), kHeaderBytes, bytes);
+  return region.ok() ? std::move(*region) : MemoryRegion();
+}
+
+Status PackedCache::save(const std::byte* data, size_t bytes) const {
+  if (!enabled()) return {};
+  std::error_code error;
+  fs::create_directories(fs::path(path_).parent_path(), error);
+  const std::string partial = fmt::format("{}.{}", path_, getpid());
+  const File file(open(partial.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+  std::string header = key_;
+  header.resize(kHeaderBytes, '\0');
+  const bool written = file.get() >= 0 && write_all(file.get(), header.data(), header.size()) &&
+                       write_all(file.get(), data, bytes) && rename(partial.c_str(), path_.c_str()) == 0;
+  if (written) return {};
+  const int cause = errno;
+  unlink(partial.c_str());
+  return Error{Errc::kIo, fmt::format("cannot write {}: {}", path_, std::strerror(cause))};
+}
+
+}  // namespace switchyard::worker
