@@ -169,7 +169,7 @@ std::string ask(const Url& url, const std::string& key, std::string body) {
 }
 
 void show_first_answers(const config::ClusterConfig& config) {
-  constexpr const char* kQuestions[] = {"Hello! Who are you?", "我想退换刚买的手机"};
+  constexpr const char* kQuestions[] = {"Who are you?", "我想退换刚买的手机"};
   const Url url = frontend_url(config, 0);
   const std::string key = config.frontend.api_keys.empty() ? "" : config.frontend.api_keys.front();
   for (const char* question : kQuestions)

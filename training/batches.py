@@ -14,10 +14,13 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from training.data import TASKS, generate
-from training.tokenizer import ID, PAD, Encoded, encode
+from training.model import CONTEXT
+from training.tokenizer import ASSISTANT, BOS, EOS, ID, PAD, SPECIALS, USER, Encoded, encode
 
 POOL_STEPS = 4
-LONGEST_FIRST = 512  # tokens of a sample, until long ones join
+LONGEST_FIRST, LONG_FROM = 512, 0.35  # tokens of a sample until long ones join, and at what share of the run
+# Share of drills among the samples at shares of the run, linear between them: a phase of nothing else in the middle.
+DRILLS = [0.5, 0.51, 0.55, 0.56], [0.15, 1.0, 1.0, 0.15]
 PROMPT_SHARE, PROMPT_WEIGHT = 0.1, 0.1  # a prompt's tokens are learned too, a little: some of them, with this weight
 
 
@@ -30,14 +33,16 @@ class MicroBatch:
 
 
 def pool(
-    tokenizer: Tokenizer, seed: int, number: int, longest: int, step_tokens: int, micro: int
+    tokenizer: Tokenizer, seed: int, number: int, progress: float, step_tokens: int, micro: int
 ) -> list[list[MicroBatch]]:
-    """The micro-batches of steps POOL_STEPS * number and following; samples above `longest` tokens are left out."""
+    """The micro-batches of steps POOL_STEPS * number and following, at this share of the run."""
+    longest = LONGEST_FIRST if progress < LONG_FROM else CONTEXT
+    drills = float(np.interp(progress, *DRILLS))
     rng = random.Random(f"{seed}/{number}")
     samples: list[Encoded] = []
     tokens = 0
     for sample in generate("train", rng.randrange(2**60)):
-        encoded = encode(tokenizer, sample)
+        encoded = drill(rng, tokenizer.get_vocab_size()) if rng.random() < drills else encode(tokenizer, sample)
         if len(encoded.ids) <= longest:
             samples.append(encoded)
             tokens += len(encoded.ids)
@@ -47,6 +52,27 @@ def pool(
     batches = [collate(group, rng) for group in cut(samples, micro)]
     rng.shuffle(batches)
     return [batches[step::POOL_STEPS] for step in range(POOL_STEPS)]
+
+
+def drill(rng: random.Random, vocabulary: int) -> Encoded:
+    """Random tokens to copy, or pairs of them and the keys whose values are wanted.
+
+    A token here says nothing but where else it stood: what an answer that quotes its prompt needs to find. On
+    conversations alone a model learns which tokens are likely instead, and copies late.
+    """
+
+    def tokens(low: int, high: int) -> list[int]:
+        return [rng.randrange(len(SPECIALS), vocabulary) for _ in range(rng.randint(low, high))]
+
+    if rng.random() < 0.5:
+        question = answer = tokens(2, 40)
+    else:
+        pairs = [(tokens(1, 2), tokens(1, 3)) for _ in range(rng.randint(2, 8))]
+        asked = rng.sample(pairs, rng.randint(1, len(pairs)))
+        question = [token for key, value in pairs for token in key + value]
+        answer = [token for key, value in asked for token in key + value]
+    ids = [ID[BOS], ID[USER], *question, ID[ASSISTANT], *answer, ID[EOS]]
+    return Encoded(ids, [(len(ids) - 1 - len(answer), len(ids))])
 
 
 def cut(samples: list[Encoded], micro: int) -> list[list[Encoded]]:

@@ -2,7 +2,7 @@
 or, to serve the model too while it lasts:       python -m training.evaluate --serve models/switchyard-r1-small
 
 Asks for `--count` answers per task at temperature 0, scores each by its task, and prints a table per task and language,
-with the share of tool calls whose arguments are valid JSON. --output writes it as JSON, and as Markdown beside that.
+with the share of tool calls whose arguments are valid JSON. --output writes table and scores as JSON.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def main() -> None:
     parser.add_argument("--program", type=Path, default=PROGRAM, help="what serves it")
     parser.add_argument("--count", type=int, default=50, help="samples of each task")
     parser.add_argument("--task", choices=sorted(TASKS), action="append", help="only these tasks (default: all)")
-    parser.add_argument("--output", type=Path, help="file for the results as JSON; the table goes beside it as .md")
+    parser.add_argument("--output", type=Path, help="file for the results as JSON")
     parser.add_argument("--show-wrong", type=int, default=0, metavar="N", help="print N wrong answers of each task")
     arguments = parser.parse_args()
     serving = served(arguments.serve, program=arguments.program) if arguments.serve else nullcontext(arguments.url)
@@ -144,7 +144,6 @@ def main() -> None:
     if arguments.output:
         document = json.dumps({"table": text, "scores": scores(results)}, ensure_ascii=False, indent=1)
         arguments.output.write_text(document + "\n", encoding="utf-8")
-        arguments.output.with_suffix(".md").write_text(text + "\n", encoding="utf-8")
 
 
 def _said(message: Message) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import os
 import random
 import shutil
 from itertools import islice
@@ -30,6 +31,7 @@ from training.workers import losses
 
 CARD = Path(__file__).with_name("model_card.md")
 SCORES = "evaluation.json"  # of training.evaluate, in the model's directory
+NOTES = "notes.md"  # in the run's directory, if there is anything to say about that run
 
 
 def load(run: Path) -> tuple[DeepseekV3ForCausalLM, dict]:
@@ -97,11 +99,17 @@ def card(model: DeepseekV3ForCausalLM, state: dict, run: Path, out: Path) -> str
         context=CONTEXT,
         tokens=f"{state['tokens'] / 1e6:.1f}",
         hours=f"{state['seconds'] / 3600:.1f}",
+        where="one GPU" if torch.cuda.is_available() else f"{os.cpu_count()} CPU cores",
+        notes=_notes(run / NOTES),
         loss=f"{float(validated['validation_loss']):.4f}",
         exact=f"{float(validated['validation_exact']):.1%}",
         load=_load_table(expert_loads(model, Tokenizer.from_file(str(run / "tokenizer.json")))),
         scores=_scores(out / SCORES),
     )
+
+
+def _notes(path: Path) -> str:
+    return "\n" + path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

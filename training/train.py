@@ -1,8 +1,8 @@
 """Trains the model: python -m training.train --size small --out build/train/small [--resume]
 
-The run ends when its budget of tokens or of hours is spent, whichever comes first. The learning rate warms up and, from
-a tenth of the run on, falls to zero; long samples join after a third. Every few minutes the run is saved: --resume goes
-on from there. In --out: tokenizer.json, log.csv, checkpoint.pt.
+The run ends when its budget of tokens is spent. The learning rate warms up and, from a tenth of the run on, falls to
+zero; samples are conversations, long ones after a third, and drills. Every few minutes the run is saved: --resume goes on
+from there, as if it had not stopped. In --out: tokenizer.json, log.csv, checkpoint.pt.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from training.tokenizer import learn
 from training.workers import OneDevice, Processes, losses
 
 COLUMNS = ["step", "tokens", "seconds", "loss", "rate", "balance", "validation_loss", "validation_exact"]
-WARM_UP_STEPS, DECAY_FROM, LONG_FROM = 60, 0.1, 0.35  # the last two are shares of the run
+WARM_UP_STEPS, DECAY_FROM = 60, 0.1  # the latter is a share of the run
 BIAS_SPEED = 0.005
 SAVE_SECONDS, VALIDATE_SECONDS, LOG_STEPS = 300, 600, 10
 
@@ -40,27 +40,29 @@ SAVE_SECONDS, VALIDATE_SECONDS, LOG_STEPS = 300, 600, 10
 @dataclass(frozen=True)
 class Budget:
     tokens: float
-    hours: float
     step_tokens: int
 
 
-BUDGETS = {"small": Budget(50e6, 3.0, 12_288), "medium": Budget(300e6, 1 / 3, 32_768)}
+BUDGETS = {"small": Budget(26e6, 12_288), "medium": Budget(100e6, 32_768)}
 
 
 class Data:
     """The batches of a run, made in background processes a few steps ahead."""
 
-    def __init__(self, tokenizer: Tokenizer, seed: int, step_tokens: int, micro: int, processes: int) -> None:
-        self.arguments = dict(tokenizer=tokenizer, seed=seed, step_tokens=step_tokens, micro=micro)
+    def __init__(self, tokenizer: Tokenizer, seed: int, budget: Budget, micro: int, processes: int) -> None:
+        self.arguments = dict(tokenizer=tokenizer, seed=seed, step_tokens=budget.step_tokens, micro=micro)
+        self.share = batches.POOL_STEPS * budget.step_tokens / budget.tokens  # of the run, a pool
         self.executor = ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
         self.ahead = processes + 1
         self.pools: dict[int, Future] = {}
 
-    def step(self, number: int, longest: int) -> list[batches.MicroBatch]:
+    def step(self, number: int) -> list[batches.MicroBatch]:
         first = number // batches.POOL_STEPS
         for pool in range(first, first + self.ahead):
             if pool not in self.pools:
-                self.pools[pool] = self.executor.submit(batches.pool, number=pool, longest=longest, **self.arguments)
+                self.pools[pool] = self.executor.submit(
+                    batches.pool, number=pool, progress=pool * self.share, **self.arguments
+                )
         self.pools.pop(first - 1, None)
         return self.pools[first].result()[number % batches.POOL_STEPS]
 
@@ -79,7 +81,7 @@ class Run:
         self.tokenizer = self._tokenizer(seed)
         on_cpu = device.type == "cpu"
         micro = 2048 if on_cpu else budget.step_tokens // 2
-        self.data = Data(self.tokenizer, seed, budget.step_tokens, micro, 1 if on_cpu else (os.cpu_count() or 1) // 2)
+        self.data = Data(self.tokenizer, seed, budget, micro, 1 if on_cpu else (os.cpu_count() or 1) // 2)
         self.engine = Processes(self.model, self.optimizer, size) if on_cpu else OneDevice(self.model, self.optimizer)
         self.counter = ExpertCounter(self.model) if on_cpu else self.engine.counter
         self.validation = batches.validation(self.tokenizer, 12, CONTEXT, micro)
@@ -92,7 +94,7 @@ class Run:
 
     @property
     def progress(self) -> float:
-        return max(self.tokens / self.budget.tokens, self.seconds / 3600 / self.budget.hours)
+        return self.tokens / self.budget.tokens
 
     def factor(self) -> float:
         """Of the learning rate, 0 to 1."""
@@ -105,7 +107,7 @@ class Run:
         while self.progress < 1:
             began = time.monotonic()
             factor = self.factor()
-            step = self.data.step(self.step_count, batches.LONGEST_FIRST if self.progress < LONG_FROM else CONTEXT)
+            step = self.data.step(self.step_count)
             result = self.engine.step(step, self.step_count + 1, factor)
             update_biases(self.model, result.counts, BIAS_SPEED * factor)
             tokens = sum(int(batch.lengths.sum()) for batch in step)
@@ -212,8 +214,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m training.train", description="Trains Switchyard R1.")
     parser.add_argument("--size", choices=sorted(BUDGETS), default="small")
     parser.add_argument("--out", type=Path, required=True, help="directory of the run")
-    parser.add_argument("--tokens", type=float, help="tokens to train on at most (default: the size's)")
-    parser.add_argument("--hours", type=float, help="hours to train at most (default: the size's)")
+    parser.add_argument("--tokens", type=float, help="tokens to train on (default: the size's)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--resume", action="store_true", help="go on from the run's checkpoint")
     arguments = parser.parse_args()
@@ -222,7 +223,7 @@ def main() -> None:
     if not arguments.resume and (arguments.out / "checkpoint.pt").exists():
         parser.error(f"{arguments.out} holds a run: go on with --resume, or remove it")
     default = BUDGETS[arguments.size]
-    budget = Budget(arguments.tokens or default.tokens, arguments.hours or default.hours, default.step_tokens)
+    budget = Budget(arguments.tokens or default.tokens, default.step_tokens)
     run = Run(arguments.size, arguments.out, arguments.seed, budget)
     if arguments.resume:
         run.resume()

@@ -1,8 +1,8 @@
 """Training steps: on a CPU one process with one thread per core, on a GPU this process.
 
 One thread per process is what makes the CPU fast here: a micro-batch of 2000 tokens stays in its core's cache, and no
-operation waits for the slowest thread. Weights, gradient sums and the optimizer's state lie in shared memory;
-micro-batches, and then parameters to update, go to whichever process is free.
+operation waits for the slowest thread. Weights, gradients and the optimizer's state lie in shared memory; micro-batches,
+and then parameters to update, go to whichever process is free.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from training.balance import ExpertCounter
 from training.batches import MicroBatch
 from training.model import build
 from training.optimizer import Optimizer
+
+SLOTS = 12  # micro-batches whose gradients wait to be summed
 
 Gradients = dict[str, torch.Tensor]
 
@@ -46,39 +48,36 @@ def weight_of(batches: list[MicroBatch]) -> float:
     return float(sum(batch.weights.sum() for batch in batches))
 
 
-class Accumulator:
-    """Sums gradients of micro-batches in float32."""
-
-    def __init__(self, model: DeepseekV3ForCausalLM, sums: Gradients, counter: ExpertCounter) -> None:
-        self.model, self.sums, self.counter = model, sums, counter
-
-    def add(self, batch: MicroBatch, total_weight: float) -> float:
-        weights = torch.from_numpy(batch.weights / total_weight).to(self.model.device)
-        loss = (losses(self.model, batch, self.counter)[0] * weights).sum()
-        loss.backward()
-        for name, parameter in self.model.named_parameters():
-            self.sums[name] += parameter.grad
-            parameter.grad = None
-        return loss.item()
+def gradients(model: DeepseekV3ForCausalLM, counter: ExpertCounter, batch: MicroBatch, total_weight: float) -> float:
+    """Leaves the gradients of a micro-batch's share of the loss in the parameters; returns that share."""
+    weights = torch.from_numpy(batch.weights / total_weight).to(model.device)
+    loss = (losses(model, batch, counter)[0] * weights).sum()
+    loss.backward()
+    return loss.item()
 
 
-def zeros(model: DeepseekV3ForCausalLM) -> Gradients:
-    return {name: torch.zeros_like(p, dtype=torch.float32) for name, p in model.named_parameters()}
+def zeros(model: DeepseekV3ForCausalLM, dtype: torch.dtype) -> Gradients:
+    return {name: torch.zeros_like(p, dtype=dtype) for name, p in model.named_parameters()}
 
 
 class OneDevice:
     """Steps computed in this process."""
 
     def __init__(self, model: DeepseekV3ForCausalLM, optimizer: Optimizer) -> None:
-        self.counter, self.optimizer = ExpertCounter(model), optimizer
-        self.work = Accumulator(model, zeros(model), self.counter)
+        self.model, self.optimizer = model, optimizer
+        self.counter, self.sums = ExpertCounter(model), zeros(model, torch.float32)
 
     def step(self, batches: list[MicroBatch], number: int, factor: float) -> StepResult:
         self.counter.counts.zero_()
-        loss = sum(self.work.add(batch, weight_of(batches)) for batch in batches)
-        for name, total in self.work.sums.items():
-            self.optimizer.step(name, total, number, factor)
-            total.zero_()
+        total, loss = weight_of(batches), 0.0
+        for batch in batches:
+            loss += gradients(self.model, self.counter, batch, total)
+            for name, parameter in self.model.named_parameters():
+                self.sums[name] += parameter.grad
+                parameter.grad = None
+        for name, gradient in self.sums.items():
+            self.optimizer.step(name, gradient, number, factor)
+            gradient.zero_()
         return StepResult(loss, self.counter.counts.cpu())
 
     def close(self) -> None:
@@ -86,70 +85,90 @@ class OneDevice:
 
 
 class Processes:
-    """Steps computed in one process per core."""
+    """Steps computed in one process per core.
 
-    def __init__(self, model: DeepseekV3ForCausalLM, optimizer: Optimizer, size: str) -> None:
-        count = os.cpu_count() or 1
+    Each micro-batch has gradients of its own, which are summed in the micro-batches' order: which process computed
+    which, and how many processes there are, changes nothing.
+    """
+
+    def __init__(
+        self, model: DeepseekV3ForCausalLM, optimizer: Optimizer, size: str, count: int = os.cpu_count() or 1
+    ) -> None:
         context = mp.get_context("spawn")
         model.share_memory()
         optimizer.share_memory()
-        sums = [{name: total.share_memory_() for name, total in zeros(model).items()} for _ in range(count)]
+        sums = _shared(zeros(model, torch.float32))
+        slots = [_shared(zeros(model, torch.bfloat16)) for _ in range(SLOTS)]
         self.tasks, self.results = context.SimpleQueue(), context.SimpleQueue()
-        shared = (size, model.state_dict(), optimizer, sums, self.tasks, self.results)
-        self.processes = [context.Process(target=_work, args=(rank, *shared), daemon=True) for rank in range(count)]
+        shared = (size, model.state_dict(), optimizer, sums, slots, self.tasks, self.results)
+        self.processes = [context.Process(target=_work, args=shared, daemon=True) for _ in range(count)]
         for process in self.processes:
             process.start()
-        by_size = sorted(sums[0], key=lambda name: -sums[0][name].numel())
+        by_size = sorted(sums, key=lambda name: -sums[name].numel())
         self.shards = [by_size[i :: 4 * count] for i in range(4 * count)]
 
     def step(self, batches: list[MicroBatch], number: int, factor: float) -> StepResult:
         total = weight_of(batches)
-        added = self._all([(_add, batch, total) for batch in sorted(batches, key=lambda one: -one.ids.size)])
+        longest_first = sorted(batches, key=lambda one: -one.ids.size)
+        added: list[tuple[float, np.ndarray]] = []
+        for begin in range(0, len(batches), SLOTS):
+            group = longest_first[begin : begin + SLOTS]
+            added += self._all([(_gradients, slot, batch, total) for slot, batch in enumerate(group)])
+            self._all([(_sum, shard, len(group)) for shard in self.shards])
         self._all([(_update, shard, number, factor) for shard in self.shards])
         return StepResult(sum(loss for loss, _ in added), sum(torch.from_numpy(counts) for _, counts in added))
 
     def _all(self, tasks: list[tuple]) -> list:
-        for task in tasks:
-            self.tasks.put(task)
-        return [self.results.get() for _ in tasks]
+        """The tasks' results, in the tasks' order."""
+        for number, task in enumerate(tasks):
+            self.tasks.put((number, *task))
+        return [result for _, result in sorted((self.results.get() for _ in tasks), key=lambda one: one[0])]
 
     def close(self) -> None:
         for _ in self.processes:
             self.tasks.put(None)
 
 
+def _shared(tensors: Gradients) -> Gradients:
+    return {name: tensor.share_memory_() for name, tensor in tensors.items()}
+
+
 class _Worker:
-    """What a process works with: the parent's weights and optimizer, and the gradient sums of all processes."""
+    """What a process works with: the parent's weights and optimizer, and all gradients."""
 
-    def __init__(self, rank: int, size: str, shared: dict, optimizer: Optimizer, sums: list[Gradients]) -> None:
-        model = build(size)
-        model.load_state_dict(shared, assign=True)  # the parent's tensors, not copies
-        model.tie_weights()
-        self.optimizer, self.sums = optimizer, sums
-        self.counter = ExpertCounter(model)
-        self.accumulator = Accumulator(model, sums[rank], self.counter)
+    def __init__(self, size: str, shared: dict, optimizer: Optimizer, sums: Gradients, slots: list[Gradients]) -> None:
+        self.model = build(size)
+        self.model.load_state_dict(shared, assign=True)  # the parent's tensors, not copies
+        self.model.tie_weights()
+        self.optimizer, self.sums, self.slots = optimizer, sums, slots
+        self.counter = ExpertCounter(self.model)
 
 
-def _work(rank: int, size: str, shared: dict, optimizer: Optimizer, sums: list[Gradients], tasks, results) -> None:
+def _work(size: str, shared: dict, optimizer: Optimizer, sums: Gradients, slots: list[Gradients], tasks, results):
     """A process: runs functions from `tasks` until None, and puts what they return into `results`."""
     torch.set_num_threads(1)
-    worker = _Worker(rank, size, shared, optimizer, sums)
+    worker = _Worker(size, shared, optimizer, sums, slots)
     while (task := tasks.get()) is not None:
-        function, *arguments = task
-        results.put(function(worker, *arguments))
+        number, function, *arguments = task
+        results.put((number, function(worker, *arguments)))
 
 
-def _add(worker: _Worker, batch: MicroBatch, total_weight: float) -> tuple[float, np.ndarray]:
+def _gradients(worker: _Worker, slot: int, batch: MicroBatch, total_weight: float) -> tuple[float, np.ndarray]:
     worker.counter.counts.zero_()
-    loss = worker.accumulator.add(batch, total_weight)
+    loss = gradients(worker.model, worker.counter, batch, total_weight)
+    for name, parameter in worker.model.named_parameters():
+        worker.slots[slot][name].copy_(parameter.grad)
+        parameter.grad = None
     return loss, worker.counter.counts.numpy().copy()
+
+
+def _sum(worker: _Worker, names: list[str], slots: int) -> None:
+    for name in names:
+        for slot in worker.slots[:slots]:
+            worker.sums[name] += slot[name]
 
 
 def _update(worker: _Worker, names: list[str], number: int, factor: float) -> None:
     for name in names:
-        first, *others = [sums[name] for sums in worker.sums]
-        for other in others:
-            first += other
-            other.zero_()
-        worker.optimizer.step(name, first, number, factor)
-        first.zero_()
+        worker.optimizer.step(name, worker.sums[name], number, factor)
+        worker.sums[name].zero_()

@@ -36,7 +36,10 @@ ThreadPool& pool() {
   return instance;
 }
 
-const char* name_of(WeightForm form) { return form == WeightForm::kFloat32 ? "fp32" : "bf16"; }
+const char* name_of(WeightForm form) {
+  constexpr const char* kNames[] = {"fp32", "bf16", "int8", "int4"};
+  return kNames[static_cast<size_t>(form)];
+}
 
 struct Free {
   void operator()(void* p) const { std::free(p); }
@@ -200,7 +203,8 @@ void register_all() {
   for (size_t t = 0; t + 1 < list.count; ++t) {  // the plain table is not meant to be fast
     const OpTable* ops = list.tables[t];
     const std::string table = ops->name;
-    for (const WeightForm form : {WeightForm::kBfloat16, WeightForm::kFloat32}) {
+    for (const WeightForm form :
+         {WeightForm::kInt8, WeightForm::kInt4, WeightForm::kBfloat16, WeightForm::kFloat32}) {
       const std::string prefix = table + "/gemm/" + name_of(form) + "/";
       for (const uint32_t rows : {1U, 2U, 4U, 8U, 32U, 128U, 512U}) {
         for (const auto& [n, k] : {std::pair{1024U, 768U}, std::pair{768U, 1024U}}) {

@@ -27,10 +27,10 @@ class DryRun(unittest.TestCase):
                              "expert placement: ", "memory per rank", "KV holds"):
                     self.assertIn(part, text)
 
-    def test_local_splits_16_experts_of_3_layers_over_2_ranks(self):
+    def test_local_splits_16_experts_of_6_layers_over_2_ranks(self):
         text = self.report("local.yaml")
-        self.assertIn("expert placement: 3 layers of 16 experts on 2 ranks (balanced)", text)
-        self.assertIn("layers 0 to 2: experts per rank 8 8", text)
+        self.assertIn("expert placement: 6 layers of 16 experts on 2 ranks (balanced)", text)
+        self.assertIn("layers 0 to 5: experts per rank 8 8", text)
 
     def test_high_concurrency_names_its_machines(self):
         text = self.report("hc-8xh100-2cpu.yaml")
