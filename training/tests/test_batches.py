@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 from training import batches
-from training.batches import MicroBatch, drill
+from training.batches import MicroBatch, collate, drill
 from training.model import build
 from training.optimizer import Optimizer
-from training.tokenizer import SPECIALS, learn
+from training.tokenizer import SPECIALS, Encoded, learn
 from training.workers import Processes
 
 TOKENIZER = learn(600, seed=1, samples=300)
@@ -60,6 +60,12 @@ class Pools(unittest.TestCase):
 
         self.assertLessEqual(longest(0.34), batches.LONGEST_FIRST)
         self.assertGreater(longest(0.36), batches.LONGEST_FIRST)
+
+
+    def test_weigh_the_answer(self) -> None:
+        batch = collate([Encoded([0, 3, 50, 4, 6, 60, 61, 62, 1], [(5, 9)])], random.Random(0), prompt_share=0)
+        self.assertEqual([5, 6, 7, 8], batch.targets.tolist())
+        self.assertEqual([0.5] * 4, batch.weights.tolist())
 
 
 class Drills(unittest.TestCase):

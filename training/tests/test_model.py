@@ -1,4 +1,4 @@
-"""Tests of the tokenizer, the chat template, the model, its optimizer and its batches. They take some seconds."""
+"""Tests of the tokenizer, the chat template, the model, its optimizer. They take some seconds."""
 
 from __future__ import annotations
 
@@ -67,25 +67,6 @@ class Conversations(unittest.TestCase):
         self.assertIsNone(answer["content"])
         function = answer["tool_calls"][0]["function"]
         self.assertEqual(("weather", {"city": "Oslo"}), (function["name"], json.loads(function["arguments"])))
-
-
-class Batches(unittest.TestCase):
-    def test_are_the_same_for_the_same_number(self) -> None:
-        first, again = ([b for step in batches.pool(TOKENIZER, 1, 7, 512, 2000, 512) for b in step] for _ in range(2))
-        self.assertEqual([b.ids.tolist() for b in first], [b.ids.tolist() for b in again])
-        self.assertEqual([b.weights.tolist() for b in first], [b.weights.tolist() for b in again])
-
-    def test_keep_within_their_bounds(self) -> None:
-        steps = batches.pool(TOKENIZER, 1, 0, 100, 2000, 512)
-        self.assertEqual(batches.POOL_STEPS, len(steps))
-        for batch in (b for step in steps for b in step):
-            self.assertLessEqual(batch.ids.size, 512)
-            self.assertLessEqual(batch.lengths.max(), 100)
-
-    def test_weigh_the_answer(self) -> None:
-        batch = batches.collate([Encoded([0, 3, 50, 4, 6, 60, 61, 62, 1], [(5, 9)])], random.Random(0), prompt_share=0)
-        self.assertEqual([5, 6, 7, 8], batch.targets.tolist())
-        self.assertEqual([0.5] * 4, batch.weights.tolist())
 
 
 class Model(unittest.TestCase):
