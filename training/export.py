@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import os
 import random
 import shutil
 from itertools import islice
@@ -99,7 +98,6 @@ def card(model: DeepseekV3ForCausalLM, state: dict, run: Path, out: Path) -> str
         context=CONTEXT,
         tokens=f"{state['tokens'] / 1e6:.1f}",
         hours=f"{state['seconds'] / 3600:.1f}",
-        where="one GPU" if torch.cuda.is_available() else f"{os.cpu_count()} CPU cores",
         notes=_notes(run / NOTES),
         loss=f"{float(validated['validation_loss']):.4f}",
         exact=f"{float(validated['validation_exact']):.1%}",

@@ -1,8 +1,8 @@
 """The model's sizes, and transformers' DeepseekV3 set up for fast training.
 
 The model's code is transformers'; it lets a caller choose how attention and the experts are computed. On a CPU, in
-bfloat16, attention of short sequences is three times as fast as plain matrix products than in the fused kernel, and the
-experts gain a quarter when tokens are sorted by expert. Sequences are padded at their end and need no mask.
+bfloat16, attention of short sequences is faster as plain matrix products than in the fused kernel, and the experts are
+faster when tokens are sorted by expert. Sequences are padded at their end and need no mask.
 """
 
 from __future__ import annotations

@@ -37,6 +37,7 @@ enum class WeightForm : uint8_t {
   kInt4,
 };
 constexpr uint32_t kInt4Group = 32;
+constexpr const char* kWeightFormNames[] = {"float32", "bfloat16", "int8", "int4"};  // by form
 
 // Whether two forms take the same encoded rows (encode_rows).
 constexpr bool same_encoding(WeightForm a, WeightForm b) {

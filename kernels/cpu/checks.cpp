@@ -7,6 +7,8 @@ namespace switchyard::kernels::cpu {
 void check_matrix(const PackedMatrix& w) {
   SWITCHYARD_CHECK(w.n > 0 && w.k > 0 && w.data != nullptr);
   SWITCHYARD_CHECK(reinterpret_cast<uintptr_t>(w.data) % 64 == 0);
+  // Sums of 127 x 127, and 128 x 127 with the packed weights' offset, stay within 32 bits.
+  SWITCHYARD_CHECK(w.form != WeightForm::kInt8 || w.k <= 131072);
 }
 
 void check_row(const PackedMatrix& w, int32_t row) { SWITCHYARD_CHECK(row >= 0 && static_cast<uint32_t>(row) < w.n); }

@@ -22,11 +22,15 @@ constexpr uint32_t kUnrollRows = 4;        // short enough a step that the loop 
 constexpr size_t kStepInputBytes = 4;                         // of a row, every form
 constexpr size_t kStepPanelBytes = kPanel * kStepInputBytes;  // of a panel, every form but int4
 
-struct Float32 {
+struct FloatSums {
   using Sum = F;
   static constexpr uint32_t kTile = kTileRows;
   static F load_sum(const float* p) { return load(p); }
   static F none() { return zero(); }
+  static void store_sum(float* p, F sum) { store(p, sum); }
+};
+
+struct Float32 : FloatSums {
   static F weights(const char* p) { return load(reinterpret_cast<const float*>(p)); }
   static F input(const char* p) {
     float x;
@@ -34,18 +38,12 @@ struct Float32 {
     return broadcast(x);
   }
   static F multiply(F x, F w, F sum) { return fma(x, w, sum); }
-  static void store_sum(float* p, F sum) { store(p, sum); }
 };
 
-struct Bfloat16 {
-  using Sum = F;
-  static constexpr uint32_t kTile = kTileRows;
-  static F load_sum(const float* p) { return load(p); }
-  static F none() { return zero(); }
+struct Bfloat16 : FloatSums {
   static Pairs weights(const char* p) { return load_pairs(reinterpret_cast<const uint16_t*>(p)); }
   static Pairs input(const char* p) { return broadcast_pair(reinterpret_cast<const uint16_t*>(p)); }
   static F multiply(Pairs x, Pairs w, F sum) { return dot(x, w, sum); }
-  static void store_sum(float* p, F sum) { store(p, sum); }
 };
 
 // Its sums are integers, kept in the floats' places until scale_int8_sums().

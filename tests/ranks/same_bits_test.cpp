@@ -225,10 +225,9 @@ std::vector<Case> cases() {
 }
 
 std::string case_name(const ::testing::TestParamInfo<Case>& info) {
-  constexpr const char* kSuffixes[] = {"_float32", "_bfloat16", "_int8", "_int4"};
   std::string name = info.param.model;
   std::replace(name.begin(), name.end(), '-', '_');
-  return name + kSuffixes[static_cast<size_t>(info.param.form)];
+  return name + "_" + kernels::kWeightFormNames[static_cast<size_t>(info.param.form)];
 }
 
 INSTANTIATE_TEST_SUITE_P(Golden, SameBits, ::testing::ValuesIn(cases()), case_name);

@@ -21,10 +21,7 @@ constexpr int kVersion = 1;
 // Before the packed bytes: the key, ended by a zero. A whole number of pages of any machine that has these tables.
 constexpr size_t kHeaderBytes = size_t{256} << 10;
 
-constexpr const char* name_of(kernels::WeightForm form) {
-  constexpr const char* kNames[] = {"float32", "bfloat16", "int8", "int4"};
-  return kNames[static_cast<size_t>(form)];
-}
+const char* name_of(kernels::WeightForm form) { return kernels::kWeightFormNames[static_cast<size_t>(form)]; }
 
 // Everything of the checkpoint that could change what its tensors hold.
 std::string files_key(const std::string& checkpoint) {

@@ -6,10 +6,12 @@
 #include <boost/json.hpp>
 #include <cmath>
 #include <fstream>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <random>
 #include <span>
+#include <utility>
 
 #include "common/base/machine.h"
 #include "common/checkpoint/checkpoint.h"
@@ -27,11 +29,9 @@ constexpr uint32_t kLogitRows = 64;
 constexpr uint32_t kRandomSequence = 256;
 
 std::optional<WeightForm> form_named(const std::string& name) {
-  if (name == "float32") return WeightForm::kFloat32;
-  if (name == "bfloat16") return WeightForm::kBfloat16;
-  if (name == "int8") return WeightForm::kInt8;
-  if (name == "int4") return WeightForm::kInt4;
-  return std::nullopt;
+  const auto* found = std::find(std::begin(kernels::kWeightFormNames), std::end(kernels::kWeightFormNames), name);
+  if (found == std::end(kernels::kWeightFormNames)) return std::nullopt;
+  return static_cast<WeightForm>(found - std::begin(kernels::kWeightFormNames));
 }
 
 // The whole model on one rank, for one sequence at a time.
@@ -107,20 +107,17 @@ Result<Sequences> read_tokens(const std::string& path, uint32_t vocabulary, uint
     if (ids == nullptr || !ids->is_array()) return wrong("ids: a list is expected");
     std::vector<int32_t> sequence;
     for (const boost::json::value& id : ids->as_array()) {
-      const int64_t* number_of = id.if_int64();
-      if (number_of == nullptr || *number_of < 0 || *number_of >= int64_t{vocabulary}) {
+      const int64_t* value_of = id.if_int64();
+      if (value_of == nullptr || *value_of < 0 || *value_of >= int64_t{vocabulary}) {
         return wrong("ids: token ids of the model's vocabulary are expected");
       }
-      sequence.push_back(static_cast<int32_t>(*number_of));
-      if (sequence.size() == kSequenceTokens) {
-        total += sequence.size();
-        sequences.push_back(std::exchange(sequence, {}));
-      }
-      if (total >= max_tokens) return sequences;
+      if (total == max_tokens) break;
+      ++total;
+      sequence.push_back(static_cast<int32_t>(*value_of));
+      if (sequence.size() == kSequenceTokens) sequences.push_back(std::exchange(sequence, {}));
     }
-    total += sequence.size();
     if (!sequence.empty()) sequences.push_back(std::move(sequence));
-    if (total >= max_tokens) return sequences;
+    if (total == max_tokens) return sequences;
   }
   if (sequences.empty()) return Error{Errc::kInvalid, fmt::format("{}: no tokens", path)};
   return sequences;

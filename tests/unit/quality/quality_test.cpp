@@ -80,6 +80,10 @@ TEST(Quality, TokensComeFromAFileCutToWholeSequences) {
   ASSERT_TRUE(report.ok()) << report.error().message;
   EXPECT_EQ(report->tokens, 604U);
   EXPECT_EQ(report->sequences, 4U);  // 3, 512, 88 and 1 tokens
+  o.max_tokens = 10;
+  const auto some = measure_quality(o);
+  ASSERT_TRUE(some.ok()) << some.error().message;
+  EXPECT_EQ(some->tokens, 10U);
   std::remove(path.c_str());
 }
 
