@@ -1,6 +1,6 @@
 # The verbs a person types. Each is a line or two over CMake; see README.md.
 .DEFAULT_GOAL := build
-.PHONY: deps build build-all run test test-venv bench train train-venv eval sanitize format lint clean
+.PHONY: deps build build-all run test test-venv bench bench-peers train train-venv eval sanitize format lint clean
 SHELL := /bin/bash
 
 sources = $(shell git ls-files '*.h' '*.cpp')
@@ -36,6 +36,11 @@ test-venv:
 bench: deps build-all
 	@tests/venv.sh build/bench/venv tests/bench/requirements.txt
 	build/bench/venv/bin/python tests/bench/run.py $(BENCH)
+
+# This engine beside llama.cpp (built from PyPI's source) and ik_llama.cpp (PEERS="--ik SOURCE"): ratios, rows in build/bench/peers.csv.
+bench-peers: deps build-all
+	@tests/venv.sh build/bench/peers-venv tests/bench/peers/requirements.txt
+	build/bench/peers-venv/bin/python tests/bench/peers/run.py $(PEERS)
 
 # The demo model from nothing: data, training (3 hours on 2 cores; TRAIN=--resume goes on), checkpoint, loss curve. See training/README.md.
 small = models/switchyard-r1-small

@@ -19,6 +19,7 @@
 #include "common/base/machine.h"
 #include "kernels/api/ops.h"
 #include "kernels/api/thread_pool.h"
+#include "tests/bench/peaks.h"
 
 namespace switchyard::kernels {
 namespace {
@@ -184,6 +185,17 @@ void read_memory(benchmark::State& state) {
   report(state, 0.0, static_cast<double>(bytes));
 }
 
+void peak(benchmark::State& state, WeightForm form) {
+  std::vector<uint64_t> operations(pool().size() * 8);  // a cache line each
+  const auto work = [&](uint32_t member) { operations[member * 8] += peak_operations(form); };
+  for (auto _ : state)
+    pool().run([](void* p, uint32_t member) { (*static_cast<decltype(work)*>(p))(member); },
+               const_cast<void*>(static_cast<const void*>(&work)));
+  double total = 0.0;
+  for (const uint64_t one : operations) total += static_cast<double>(one);
+  state.counters["GFLOP/s"] = benchmark::Counter(total * 1e-9, benchmark::Counter::kIsRate);
+}
+
 void fork_and_join(benchmark::State& state) {
   for (auto _ : state) pool().run([](void*, uint32_t) {}, nullptr);
 }
@@ -198,13 +210,14 @@ void add_case(const std::string& name, Function function, Args... args) {
 
 void register_all() {
   add_case("machine/read", read_memory);
+  for (const WeightForm form : {WeightForm::kInt8, WeightForm::kBfloat16, WeightForm::kFloat32})
+    add_case(std::string("machine/peak/") + name_of(form), peak, form);
   add_case("machine/fork_and_join", fork_and_join);
   const BackendList list = cpu_backends();
   for (size_t t = 0; t + 1 < list.count; ++t) {  // the plain table is not meant to be fast
     const OpTable* ops = list.tables[t];
     const std::string table = ops->name;
-    for (const WeightForm form :
-         {WeightForm::kInt8, WeightForm::kInt4, WeightForm::kBfloat16, WeightForm::kFloat32}) {
+    for (const WeightForm form : {WeightForm::kInt8, WeightForm::kInt4, WeightForm::kBfloat16, WeightForm::kFloat32}) {
       const std::string prefix = table + "/gemm/" + name_of(form) + "/";
       for (const uint32_t rows : {1U, 2U, 4U, 8U, 32U, 128U, 512U}) {
         for (const auto& [n, k] : {std::pair{1024U, 768U}, std::pair{768U, 1024U}}) {

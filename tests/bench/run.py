@@ -9,49 +9,27 @@ run, and look at the memory bandwidth printed beside them.
 """
 import argparse
 import csv
-import datetime
 import json
 import os
 import pathlib
-import platform
 import signal
 import subprocess
 import sys
 import time
 import urllib.request
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "cluster"))
-from cluster import BIN, free_port  # noqa: E402
+from common import BIN, ROOT, as_job, checkpoint, free_port, kernel_rows, stamp
 
 MIB = 1 << 20
 # ranks x threads of one machine's cores
 SPLITS = [(1, 2), (2, 1)]
 
 
-def machine():
-    name = platform.processor() or platform.machine()
-    for line in open("/proc/cpuinfo"):
-        if line.startswith("model name"):
-            name = line.split(":")[1].strip()
-            break
-    return f"{name}, {len(os.sched_getaffinity(0))} CPUs"
-
-
-def commit():
-    try:
-        head = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
-        dirty = subprocess.run(["git", "-C", ROOT, "status", "--porcelain"], capture_output=True, text=True, check=True)
-        return head.stdout.strip() + ("+" if dirty.stdout.strip() else "")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-
-
 class Results:
     def __init__(self, path):
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
-        self.stamp = [commit(), datetime.date.today().isoformat(), machine()]
+        self.stamp = stamp()
         self.file = open(path, "w", newline="")
         self.writer = csv.writer(self.file)
         self.writer.writerow(["commit", "date", "machine", "model", "ranks", "threads", "what", "value", "unit"])
@@ -65,8 +43,7 @@ class Results:
 
 def kernels(results):
     """Memory bandwidth beside which the other figures are to be read, and every kernel."""
-    out = subprocess.run([BIN / "kernels_bench", "--benchmark_format=json"], capture_output=True, text=True, check=True).stdout
-    for row in json.loads(out)["benchmarks"]:
+    for row in kernel_rows():
         name = row["name"].split("/min_time")[0]
         rates = {unit: row[unit] for unit in ("GB/s", "GFLOP/s") if row.get(unit)}
         for unit, rate in (rates or {row["time_unit"]: row["real_time"]}).items():
@@ -74,32 +51,20 @@ def kernels(results):
 
 
 def bandwidth(results):
-    out = subprocess.run([BIN / "kernels_bench", "--benchmark_filter=machine/read", "--benchmark_format=json"],
-                         capture_output=True, text=True, check=True).stdout
-    for row in json.loads(out)["benchmarks"]:
+    for row in kernel_rows(only="machine/read"):
         results.add("", "", "", "memory read", f"{row['GB/s']:.1f}", "GB/s")
-
-
-def as_job(ranks, command):
-    """Under mpirun as the launcher starts it: bound to nothing, root allowed (containers)."""
-    if ranks == 1:
-        return command
-    job = ["mpirun", "-n", str(ranks), "--bind-to", "none", "--oversubscribe"]
-    if os.geteuid() == 0:
-        job.append("--allow-run-as-root")
-    return job + command
 
 
 def engine(results, model, directory, rounds):
     for ranks, threads in SPLITS:
-        command = [str(BIN / "engine_bench"), "--model", str(directory), "--threads", str(threads), "--rounds", str(rounds)]
+        command = [str(BIN / "engine_bench"), "--model", str(directory), "--threads", str(threads), "--rounds", str(rounds), "--prefill", "512,2048"]
         out = subprocess.run(as_job(ranks, command), capture_output=True, text=True)
         if out.returncode != 0:
             sys.exit(f"engine_bench failed:\n{out.stderr}")
         rows = csv.DictReader(line for line in out.stdout.splitlines() if not line.startswith("#"))
         memory = 0
         for row in rows:
-            what = "prefill 512" if row["what"] == "prefill" else f"decode of {row['sequences']}"
+            what = f"{row['what']} {row['count']}"
             results.add(model, ranks, threads, what, row["tokens_per_second"], "tokens/s")
             memory = max(memory, int(row["resident_mib"]))
             weights = int(row["weights_mib"])
@@ -177,9 +142,7 @@ def main():
     for model in a.models.split(","):
         if not {"engine", "cluster"} & set(parts):
             break
-        directory = a.checkpoints / model
-        if not (directory / "config.json").exists():  # written last
-            subprocess.run([sys.executable, ROOT / "tests" / "bench" / "make_checkpoint.py", model, directory], check=True)
+        directory = checkpoint(a.checkpoints, model)
         bandwidth(results)
         if "engine" in parts:
             engine(results, model, directory, a.rounds)

@@ -1,10 +1,11 @@
 // Prefill and decode throughput of the real engine, without HTTP: one rank, or several under mpirun.
 //
 //   mpirun -n 2 engine_bench --model DIR --threads 1 [--dtype bfloat16] [--quantization int8] [--decode 1,8,32]
-//   [--prompt 512] [--new-tokens 64]
+//   [--prefill 512,2048] [--depth 16] [--new-tokens 64]
 //
 // Prompts are random tokens, so that experts are loaded as random routing loads them. Prints one CSV row a measurement:
-// what, ranks, threads, sequences, tokens per second, and resident, weight and KV bytes of the largest rank.
+// what, ranks, threads, count (of a prompt's tokens, or of sequences), tokens per second, and resident, weight and KV
+// bytes of the largest rank.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -25,7 +26,6 @@ namespace switchyard::worker {
 namespace {
 
 constexpr uint32_t kDeadlineMs = 300000;
-constexpr uint32_t kDecodePrompt = 16;
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
@@ -42,12 +42,14 @@ struct Options {
   std::string model;
   std::string dtype = "bfloat16";
   std::string quantization = "none";
+  std::string kv_cache_dtype = "auto";
   std::string backend = "auto";
   uint32_t threads = 1;
-  uint32_t prompt = 512;
+  uint32_t depth = 16;  // tokens of a sequence before those that decode is measured on
   uint32_t new_tokens = 64;
   uint32_t rounds = 3;
   uint32_t max_num_batched_tokens = 512;
+  std::vector<uint32_t> prefill = {512};
   std::vector<uint32_t> decode = {1, 8, 32};
 };
 
@@ -155,9 +157,12 @@ int run(int argc, char** argv) {
   app.add_option("--model", options.model)->required();
   app.add_option("--dtype", options.dtype);
   app.add_option("--quantization", options.quantization)->check(CLI::IsMember({"none", "int8", "int4"}));
+  app.add_option("--kv-cache-dtype", options.kv_cache_dtype)
+      ->check(CLI::IsMember({"auto", "float32", "bfloat16", "int8"}));
   app.add_option("--backend", options.backend);
   app.add_option("--threads", options.threads);
-  app.add_option("--prompt", options.prompt);
+  app.add_option("--prefill", options.prefill)->delimiter(',');
+  app.add_option("--depth", options.depth);
   app.add_option("--new-tokens", options.new_tokens);
   app.add_option("--rounds", options.rounds);
   app.add_option("--max-num-batched-tokens", options.max_num_batched_tokens);
@@ -175,7 +180,7 @@ int run(int argc, char** argv) {
   auto form = options.dtype == "float32" ? kernels::WeightForm::kFloat32 : kernels::WeightForm::kBfloat16;
   if (options.quantization == "int8") form = kernels::WeightForm::kInt8;
   if (options.quantization == "int4") form = kernels::WeightForm::kInt4;
-  const auto kv_type = options.dtype == "float32" ? kernels::KvType::kFloat32 : kernels::KvType::kBfloat16;
+  const auto kv_type = kv_type_of(options.kv_cache_dtype, options.dtype == "float32").value();
   kernels::ThreadPool pool(options.threads);
   const auto exchange = make_host_exchange(world.size == 1 ? make_single_transport() : make_mpi_transport(kDeadlineMs));
 
@@ -191,35 +196,40 @@ int run(int argc, char** argv) {
   const double load_seconds = now() - load_start;
   const KvGrouping grouping = KvGrouping::of(spec);
   const auto layout = kv_layout(spec, kv_type, 16);
-  const uint32_t length = std::max(options.prompt, kDecodePrompt) + options.new_tokens + 16;
+  uint32_t length = options.depth + options.new_tokens;
+  for (const uint32_t tokens : options.prefill) length = std::max(length, tokens);
+  length += 16;
+  uint32_t most = world.size;
+  for (const uint32_t count : options.decode) most = std::max(most, count);
   const auto groups =
-      must(plan_kv(grouping, layout, *ops, {0, length, 64, options.max_num_batched_tokens, world.size}));
+      must(plan_kv(grouping, layout, *ops, {0, length, most, options.max_num_batched_tokens, world.size}));
   std::vector<uint32_t> counts;
   for (const auto& group : groups) counts.push_back(group.block_count);
   const auto kv = must(KvMemory::allocate(spec, layout, grouping, counts, *ops));
   Model model(spec, *weights, placement, *ops, pool, *exchange, kv, grouping, length);
   Bench bench{options, spec, model, *exchange, pool, groups};
 
-  const auto report = [&](const char* what, uint32_t sequences, double rate) {
+  const auto report = [&](const char* what, uint32_t count, double rate) {
     struct Memory {
       uint64_t resident, weights, kv;
     } mine{resident_bytes(), weights->bytes, kv.bytes()};
     std::vector<Memory> all(world.size);
     bench.must(exchange->all_gather(&mine, sizeof mine, all.data()));
-    Memory most{};
+    Memory largest{};
     for (const Memory& m : all) {
-      if (m.resident > most.resident) most = m;
+      if (m.resident > largest.resident) largest = m;
     }
     if (world.rank != 0) return;
-    std::printf("%s,%u,%u,%u,%.1f,%llu,%llu,%llu\n", what, world.size, options.threads, sequences, rate,
-                static_cast<unsigned long long>(most.resident >> 20),
-                static_cast<unsigned long long>(most.weights >> 20), static_cast<unsigned long long>(most.kv >> 20));
+    std::printf("%s,%u,%u,%u,%.1f,%llu,%llu,%llu\n", what, world.size, options.threads, count, rate,
+                static_cast<unsigned long long>(largest.resident >> 20),
+                static_cast<unsigned long long>(largest.weights >> 20),
+                static_cast<unsigned long long>(largest.kv >> 20));
     std::fflush(stdout);
   };
   if (world.rank == 0) {
     std::printf("# %s %s, quantization %s, %s, loaded in %.2f s\n", options.model.c_str(), options.dtype.c_str(),
                 options.quantization.c_str(), ops->name, load_seconds);
-    std::printf("what,ranks,threads,sequences,tokens_per_second,resident_mib,weights_mib,kv_reserved_mib\n");
+    std::printf("what,ranks,threads,count,tokens_per_second,resident_mib,weights_mib,kv_reserved_mib\n");
   }
   const auto median = [&](uint32_t sequences, uint32_t prompt, uint32_t new_tokens, bool prefill) {
     std::vector<double> rates;
@@ -230,9 +240,10 @@ int run(int argc, char** argv) {
   };
   bench.run(1, 32, 2, true, 99);  // pages touched, threads awake
   // Every rank gets a prompt, so that all have attention work.
-  report("prefill", world.size, median(world.size, options.prompt / world.size, 1, true));
+  for (const uint32_t tokens : options.prefill)
+    report("prefill", tokens, median(world.size, tokens / world.size, 1, true));
   for (const uint32_t sequences : options.decode) {
-    report("decode", sequences, median(sequences, kDecodePrompt, options.new_tokens, false));
+    report("decode", sequences, median(sequences, options.depth, options.new_tokens, false));
   }
   mpi_finalize();
   return 0;
