@@ -100,7 +100,8 @@ Result<std::string> dry_run_report(const config::ClusterConfig& config, const st
                                                                   : "bfloat16";
   options.weight_bits = weights == "float32" ? 32 : weights == "bfloat16" ? 16 : 8;
   options.expert_weight_bits = weights == "int4" ? 4.5 : options.weight_bits;
-  options.kv_element_bytes = is_float32 ? 4 : 2;
+  const std::string& kv = w.kv_cache_dtype;
+  options.kv_element_bytes = kv == "int8" ? 1 : kv == "float32" || (kv == "auto" && is_float32) ? 4 : 2;
   options.rank_count = w.data_parallel_size;
   options.kv_block_tokens = w.block_size;
   options.max_model_len = config.model.max_model_len;

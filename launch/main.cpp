@@ -176,6 +176,8 @@ int run(int argc, char** argv) {
   quality->add_option("--quantization", quality_options.forms, "bfloat16, int8, int4; several with commas")
       ->delimiter(',')
       ->required();
+  quality->add_option("--kv-cache-dtype", quality_options.kv_cache_dtype, "auto, float32, bfloat16 or int8")
+      ->capture_default_str();
   quality
       ->add_option("--tokens", quality_options.tokens, "JSON Lines with ids, as `tokenize` prints; else random tokens")
       ->type_name("FILE");

@@ -144,8 +144,9 @@ Status serve(const config::ClusterConfig& config, const MpiWorld& world, const s
   const uint32_t max_model_len =
       config.model.max_model_len != 0 ? std::min(config.model.max_model_len, spec.max_position) : spec.max_position;
   const KvGrouping grouping = KvGrouping::of(spec);
-  const kernels::KvType kv_type = is_float32(config, spec) ? kernels::KvType::kFloat32 : kernels::KvType::kBfloat16;
-  const kernels::KvLayout layout = kv_layout(spec, kv_type, config.worker.block_size);
+  const auto kv_type = kv_type_of(config.worker.kv_cache_dtype, is_float32(config, spec));
+  SWITCHYARD_CHECK(kv_type.has_value());  // the schema knows the names
+  const kernels::KvLayout layout = kv_layout(spec, *kv_type, config.worker.block_size);
   SWITCHYARD_ASSIGN(const std::vector<KvGroup> groups,
                     plan_kv(grouping, layout, *ops,
                             {config.worker.kv_cache_memory_mib, max_model_len, config.worker.max_num_seqs,

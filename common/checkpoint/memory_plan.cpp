@@ -91,7 +91,9 @@ MemoryPlan plan_memory(const ModelSpec& s, const MemoryPlanOptions& options) {
   const uint64_t experts = uint64_t{s.expert_count} * plan.expert_layer_count;
   plan.expert_rank_bytes = (experts + options.rank_count - 1) / options.rank_count * plan.expert_bytes;
 
-  const uint64_t token_bytes = kv_elements(s) * options.kv_element_bytes;
+  const uint64_t kv_heads = s.attention == AttentionKind::kGrouped ? s.kv_head_count : 1;
+  const uint64_t kv_scales = options.kv_element_bytes == 1 ? 2 * kv_heads * sizeof(float) : 0;
+  const uint64_t token_bytes = kv_elements(s) * options.kv_element_bytes + kv_scales;
   const uint64_t block = options.kv_block_tokens;
   const uint64_t length = options.max_model_len != 0 ? options.max_model_len : s.max_position;
   const auto in_blocks = [&](uint64_t positions) { return (positions + block - 1) / block * block; };

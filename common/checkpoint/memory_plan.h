@@ -17,7 +17,7 @@ struct MemoryPlanOptions {
   // int4 with its scales. Norms, biases and routers are float32 in all.
   double weight_bits = 16;
   double expert_weight_bits = 16;
-  uint32_t kv_element_bytes = 2;
+  uint32_t kv_element_bytes = 2;  // 1: two fp32 scales a position and KV head beside them
   uint32_t rank_count = 1;
   uint32_t kv_block_tokens = 16;
   uint32_t max_model_len = 0;    // positions of a sequence; 0 = max_position of the model

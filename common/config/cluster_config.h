@@ -39,6 +39,7 @@ struct WorkerConfig {
   std::string backend = "auto";     // op table by name
   bool pin_threads = false;
   std::string listen_host = "127.0.0.1";
+  std::string kv_cache_dtype = "auto";    // auto | float32 | bfloat16 | int8
   uint32_t block_size = 16;               // positions a KV block
   bool enable_prefix_caching = true;      // sequences share the blocks of equal beginnings
   uint32_t max_num_seqs = 64;             // running sequences a rank

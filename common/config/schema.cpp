@@ -182,6 +182,8 @@ const std::vector<Key>& table() {
        "each compute thread to a core of its own"},
       {"worker", "listen_host", worker<&W::listen_host>, rule(is_host), "", "",
        "where frontends and peers reach a rank"},
+      {"worker", "kv_cache_dtype", worker<&W::kv_cache_dtype>, one_of({"auto", "float32", "bfloat16", "int8"}), "",
+       "--kv-cache-dtype", "auto: float32 for a float32 model, else bfloat16"},
       {"worker", "block_size", worker<&W::block_size>, range(1, 1024), "positions", "--block-size", "of one KV block"},
       {"worker",
        "enable_prefix_caching",

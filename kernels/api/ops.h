@@ -99,7 +99,15 @@ struct RopeSpec {
   bool interleaved = false;  // pairs (2j, 2j+1); else (j, j + rotary_dim / 2)
 };
 
-enum class KvType : uint8_t { kFloat32, kBfloat16 };
+enum class KvType : uint8_t {
+  kFloat32,
+  kBfloat16,
+  // int8 with fp32 scales: one for the key and one for the value of each position and KV head; for MLA one for the
+  // latent (the value) and one for the rotary rest of the key. scale = max |x| / 127, q = round(x / scale), ties to
+  // even.
+  kInt8,
+};
+constexpr const char* kKvTypeNames[] = {"float32", "bfloat16", "int8"};  // by type
 
 // One layer's KV cache: `block_count` blocks of `block_tokens` positions. The layout inside a block is the backend's
 // own.

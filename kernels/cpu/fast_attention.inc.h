@@ -7,6 +7,9 @@
 // which serves as v as it is and is transposed chunk by chunk for the scores, once for all the query heads of a unit of
 // work.
 //
+// int8: the block's scales follow its values, fp32 (kv_heads, 2, lanes): each position's for its key and its value. A
+// key's scale multiplies its scores, a value's its weight; MLA's keys are scaled as they are transposed.
+//
 // Order. Online softmax over chunks of whole blocks, kChunkLanes lanes or one block, counted from position 0; a chunk's
 // positions ascend. An item, one query head of one row, takes every step that touches one of its positions; steps it
 // shares with other items but has no position in add exact zeros. So an item's bits do not depend on which items share
@@ -30,6 +33,7 @@ struct BlockShape {
   size_t v_head;
   size_t v_begin;  // of all values, in a block
   size_t values;   // to a block, a multiple of 64 bytes
+  size_t scales;   // floats behind them
 
   explicit BlockShape(const KvLayout& layout) {
     lanes = round_up(layout.block_tokens, kLanes);
@@ -39,14 +43,35 @@ struct BlockShape {
     v_head = layout.v_is_k_prefix ? k_head : layout.block_tokens * v_pad;
     v_begin = layout.v_is_k_prefix ? 0 : layout.kv_head_count * k_head;
     values =
-        round_up(layout.v_is_k_prefix ? layout.kv_head_count * k_head : v_begin + layout.kv_head_count * v_head, 32);
+        round_up(layout.v_is_k_prefix ? layout.kv_head_count * k_head : v_begin + layout.kv_head_count * v_head, 64);
+    scales = layout.type == KvType::kInt8 ? layout.kv_head_count * 2 * lanes : 0;
   }
+
+  size_t bytes(KvType type) const { return round_up(values * element_bytes(type) + scales * sizeof(float), 64); }
 };
 
 size_t kv_block_bytes(const KvLayout& layout) {
   check_kv(layout);
-  return BlockShape(layout).values * element_bytes(layout.type);
+  return BlockShape(layout).bytes(layout.type);
 }
+
+// The blocks of a cache.
+template <typename T>
+class Blocks {
+ public:
+  Blocks(const BlockShape& shape, KvType type, const void* memory)
+      : memory_(static_cast<const char*>(memory)), bytes_(shape.bytes(type)), values_(shape.values) {}
+  const T* values(int32_t block) const {
+    return reinterpret_cast<const T*>(memory_ + static_cast<size_t>(block) * bytes_);
+  }
+  // (kv_heads, 2, lanes)
+  const float* scales(int32_t block) const { return reinterpret_cast<const float*>(values(block) + values_); }
+
+ private:
+  const char* memory_;
+  size_t bytes_;
+  size_t values_;
+};
 
 // d values to consecutive places.
 template <typename T>
@@ -56,9 +81,43 @@ void write_values(const float* from, size_t d, T* to) {
       [&](size_t i, size_t n) { store_first(to + i, load_first(from + i, n), n); });
 }
 
+// d values to places `stride` apart; returns their scale.
+float write_quantized(const float* from, uint32_t d, int8_t* to, size_t stride) {
+  const Quantizer quantizer = int8_quantizer(largest_size(from, d));
+  const F inverse = broadcast(quantizer.inverse);
+  for (uint32_t i = 0; i < d; i += kLanes) {
+    alignas(16) int8_t values[kLanes];
+    store_low_bytes(values, quantized(from + i, d - i, inverse, -127, 127));
+    for (uint32_t j = 0; j < least(kLanes, d - i); ++j) to[(i + j) * stride] = values[j];
+  }
+  return quantizer.scale;
+}
+
+// One position's key and value of one KV head; block: its values, scales: its (2, lanes).
+template <typename T>
+void write_head(const KvLayout& layout, const BlockShape& shape, size_t head, size_t token, const float* k,
+                const float* v, T* block, float* scales) {
+  T* k_to = block + head * shape.k_head + (layout.v_is_k_prefix ? token * shape.k_pad : token);
+  T* v_to = block + shape.v_begin + head * shape.v_head + token * shape.v_pad;
+  if constexpr (sizeof(T) == 1) {
+    if (layout.v_is_k_prefix) {
+      scales[shape.lanes + token] = write_quantized(k, layout.v_dim, k_to, 1);
+      scales[token] = write_quantized(k + layout.v_dim, layout.k_dim - layout.v_dim, k_to + layout.v_dim, 1);
+    } else {
+      scales[token] = write_quantized(k, layout.k_dim, k_to, shape.lanes);
+      scales[shape.lanes + token] = write_quantized(v, layout.v_dim, v_to, 1);
+    }
+  } else if (layout.v_is_k_prefix) {
+    write_values(k, layout.k_dim, k_to);
+  } else {
+    for (size_t i = 0; i < layout.k_dim; ++i) store_as(k[i], k_to + i * shape.lanes);
+    write_values(v, layout.v_dim, v_to);
+  }
+}
+
 template <typename T>
 void write_rows(ThreadPool& pool, const KvLayout& layout, const SequenceRows& sequence, const float* k,
-                size_t k_row_stride, const float* v, size_t v_row_stride, T* blocks) {
+                size_t k_row_stride, const float* v, size_t v_row_stride, void* memory) {
   const BlockShape shape(layout);
   const size_t rows = sequence.row_end - sequence.row_begin;
   const size_t per_row = size_t{layout.kv_head_count} * (layout.k_dim + layout.v_dim);
@@ -66,18 +125,14 @@ void write_rows(ThreadPool& pool, const KvLayout& layout, const SequenceRows& se
     for (size_t r = begin; r < end; ++r) {
       const size_t position = sequence.first_position + r;
       const size_t token = position % layout.block_tokens;
-      T* block = blocks + static_cast<size_t>(sequence.block_table[position / layout.block_tokens]) * shape.values;
+      const auto index = static_cast<size_t>(sequence.block_table[position / layout.block_tokens]);
+      T* block = reinterpret_cast<T*>(static_cast<char*>(memory) + index * shape.bytes(layout.type));
+      auto* scales = reinterpret_cast<float*>(block + shape.values);
       const float* k_row = k + (sequence.row_begin + r) * k_row_stride;
+      const float* v_row = layout.v_is_k_prefix ? nullptr : v + (sequence.row_begin + r) * v_row_stride;
       for (size_t h = 0; h < layout.kv_head_count; ++h) {
-        const float* from = k_row + h * layout.k_dim;
-        if (layout.v_is_k_prefix) {
-          write_values(from, layout.k_dim, block + h * shape.k_head + token * shape.k_pad);
-          continue;
-        }
-        T* to = block + h * shape.k_head + token;
-        for (size_t i = 0; i < layout.k_dim; ++i) store_as(from[i], to + i * shape.lanes);
-        const float* v_from = v + (sequence.row_begin + r) * v_row_stride + h * layout.v_dim;
-        write_values(v_from, layout.v_dim, block + shape.v_begin + h * shape.v_head + token * shape.v_pad);
+        write_head(layout, shape, h, token, k_row + h * layout.k_dim,
+                   v_row == nullptr ? nullptr : v_row + h * layout.v_dim, block, scales + h * 2 * shape.lanes);
       }
     }
   });
@@ -87,11 +142,10 @@ void kv_write(ThreadPool& pool, const KvLayout& layout, const SequenceRows* sequ
               const float* k, size_t k_row_stride, const float* v, size_t v_row_stride, void* blocks) {
   check_kv(layout);
   for (uint32_t s = 0; s < sequence_count; ++s) {
-    if (layout.type == KvType::kFloat32) {
-      write_rows(pool, layout, sequences[s], k, k_row_stride, v, v_row_stride, static_cast<float*>(blocks));
-    } else {
-      write_rows(pool, layout, sequences[s], k, k_row_stride, v, v_row_stride, static_cast<uint16_t*>(blocks));
-    }
+    with_elements(layout.type, [&](auto* element) {
+      using T = std::remove_pointer_t<decltype(element)>;
+      write_rows<T>(pool, layout, sequences[s], k, k_row_stride, v, v_row_stride, blocks);
+    });
   }
 }
 
@@ -237,7 +291,8 @@ struct AttentionShape {
   size_t q_stride;  // odd in cache lines, as encoded rows are, and for the same reason
   size_t score_stride;
   size_t sum_stride;
-  size_t keys_floats;  // MLA: a chunk's transposed keys
+  size_t keys_floats;   // MLA: a chunk's transposed keys
+  size_t scale_floats;  // int8: a chunk's scales
 
   explicit AttentionShape(const KvLayout& layout) : block(layout) {
     chunk_blocks = most(size_t{1}, kChunkLanes / block.lanes);
@@ -247,6 +302,7 @@ struct AttentionShape {
     score_stride = odd_lines(chunk_lanes);
     sum_stride = odd_lines(round_up(layout.v_dim, kLanes));
     keys_floats = layout.v_is_k_prefix ? vectors * layout.k_dim * kLanes : 0;
+    scale_floats = layout.type == KvType::kInt8 ? 2 * chunk_lanes : 0;
   }
   static size_t odd_lines(size_t floats) { return ((floats + 15) / 16 | 1) * 16; }
 
@@ -255,8 +311,8 @@ struct AttentionShape {
     return round_up(2 * vectors * sizeof(KeyLanes<float>) + chunk_blocks * sizeof(ValueRun<float>), 64);
   }
   size_t bytes(uint32_t items) const {
-    return list_bytes() + (items * (q_stride + score_stride + sum_stride + kLanes + 3) + keys_floats) * sizeof(float) +
-           256;
+    return list_bytes() + 256 +
+           (items * (q_stride + score_stride + sum_stride + kLanes + 3) + keys_floats + scale_floats) * sizeof(float);
   }
 };
 
@@ -271,9 +327,13 @@ struct AttentionUnit {
 template <typename T>
 class UnitAttention {
  public:
-  UnitAttention(const KvLayout& layout, const AttentionSpec& spec, const AttentionShape& shape, const T* blocks,
+  UnitAttention(const KvLayout& layout, const AttentionSpec& spec, const AttentionShape& shape, const void* blocks,
                 void* scratch, uint32_t items)
-      : layout_(layout), spec_(spec), shape_(shape), blocks_(blocks), group_(spec.head_count / layout.kv_head_count) {
+      : layout_(layout),
+        spec_(spec),
+        shape_(shape),
+        blocks_(shape.block, layout.type, blocks),
+        group_(spec.head_count / layout.kv_head_count) {
     keys_ = static_cast<KeyLanes<T>*>(scratch);
     transposed_list_ = reinterpret_cast<KeyLanes<float>*>(keys_ + shape.vectors);
     runs_ = reinterpret_cast<ValueRun<T>*>(transposed_list_ + shape.vectors);
@@ -284,6 +344,8 @@ class UnitAttention {
       return taken;
     };
     transposed_ = take(shape.keys_floats);
+    k_scales_ = take(shape.scale_floats);
+    v_scales_ = k_scales_ + shape.scale_floats / 2;
     q_ = take(items * shape.q_stride);
     scores_ = take(items * shape.score_stride);
     sums_ = take(items * shape.sum_stride);
@@ -343,13 +405,20 @@ class UnitAttention {
       const uint32_t from = most(begin, low);
       const uint32_t to = least(begin + layout_.block_tokens, high + 1);
       if (from >= to) continue;
-      const auto index = static_cast<size_t>(unit.sequence->block_table[begin / layout_.block_tokens]);
-      const T* block = blocks_ + index * shape_.block.values;
+      const int32_t index = unit.sequence->block_table[begin / layout_.block_tokens];
+      const T* block = blocks_.values(index);
       const uint32_t later = begin + chunk_tokens;
       const T* ahead = block;
       if (later <= high) {
-        ahead = blocks_ +
-                static_cast<size_t>(unit.sequence->block_table[later / layout_.block_tokens]) * shape_.block.values;
+        ahead = blocks_.values(unit.sequence->block_table[later / layout_.block_tokens]);
+      }
+      if constexpr (kQuantized) {
+        // Scales of other lanes multiply what is masked.
+        const float* scales = blocks_.scales(index) + unit.kv_head * 2 * shape_.block.lanes;
+        for (uint32_t t = from - begin; t < to - begin; ++t) {
+          k_scales_[b * shape_.block.lanes + t] = scales[t];
+          v_scales_[b * shape_.block.lanes + t] = scales[shape_.block.lanes + t];
+        }
       }
       const size_t k = unit.kv_head * shape_.block.k_head;
       const size_t v = shape_.block.v_begin + unit.kv_head * shape_.block.v_head + (from - begin) * shape_.block.v_pad;
@@ -397,7 +466,13 @@ class UnitAttention {
       const size_t from = low > position ? low - position : 0;
       const size_t to = high < position ? 0 : least(tokens, size_t{high} - position + 1);
       F x = masked;
-      if (from < to) x = select_lanes(mul(load(scores + lane), broadcast(spec_.scale)), from, to, masked);
+      if (from < to) {
+        F scale = broadcast(spec_.scale);
+        if constexpr (kQuantized) {
+          if (!layout_.v_is_k_prefix) scale = mul(scale, load(k_scales_ + lane));
+        }
+        x = select_lanes(mul(load(scores + lane), scale), from, to, masked);
+      }
       store(scores + lane, x);
       largest = max(largest, x);
     });
@@ -410,8 +485,8 @@ class UnitAttention {
     F sum = mul(load(weight_sums_ + i * kLanes), broadcast(scale_[i]));
     for (size_t lane = 0; lane < shape_.chunk_lanes; lane += kLanes) {
       const F weight = exp(sub(load(scores + lane), at));
-      store(scores + lane, weight);
       sum = add(sum, weight);
+      store(scores + lane, kQuantized ? mul(weight, load(v_scales_ + lane)) : weight);
     }
     store(weight_sums_ + i * kLanes, sum);
   }
@@ -456,15 +531,17 @@ class UnitAttention {
 
   // MLA. Key vector i as [k_dim][kLanes] floats; lanes past the block's positions repeat its last, and are masked.
   void transpose_keys(size_t i) {
-    const auto tokens_from = static_cast<size_t>(keys_[i].scores - scores_) % shape_.block.lanes;
+    const auto first_lane = static_cast<size_t>(keys_[i].scores - scores_);
+    const size_t tokens_from = first_lane % shape_.block.lanes;
     const size_t tokens = least(size_t{kLanes}, layout_.block_tokens - tokens_from);
     float* to = transposed_ + i * layout_.k_dim * kLanes;
     for (size_t d = 0; d < layout_.k_dim; d += kLanes) {
       I words[kLanes];
 #pragma GCC unroll 16
       for (size_t t = 0; t < kLanes; ++t) {
-        const size_t offset = least(t, tokens - 1) * shape_.block.k_pad + d;
-        words[t] = bits_of(load(keys_[i].k + offset));
+        const size_t token = least(t, tokens - 1);
+        const size_t offset = token * shape_.block.k_pad + d;
+        words[t] = bits_of(scaled_key(load(keys_[i].k + offset), first_lane + token, d));
         prefetch(keys_[i].ahead + offset);
       }
       transpose(words);
@@ -474,16 +551,28 @@ class UnitAttention {
     transposed_list_[i] = {to, to, keys_[i].scores};
   }
 
+  // MLA. Channels d and following of the key in a lane.
+  F scaled_key(F key, size_t lane, size_t d) const {
+    if constexpr (!kQuantized) return key;
+    const F latent = broadcast(v_scales_[lane]);
+    const F rest = broadcast(k_scales_[lane]);
+    return mul(key, select_lanes(latent, 0, d < layout_.v_dim ? layout_.v_dim - d : 0, rest));
+  }
+
+  static constexpr bool kQuantized = sizeof(T) == 1;
+
   const KvLayout& layout_;
   const AttentionSpec& spec_;
   const AttentionShape& shape_;
-  const T* blocks_;
+  Blocks<T> blocks_;
   uint32_t group_;
   KeyLanes<T>* keys_;
   KeyLanes<float>* transposed_list_;
   ValueRun<T>* runs_;
   size_t run_count_ = 0;
   float* transposed_;
+  float* k_scales_;  // (chunk lanes)
+  float* v_scales_;
   float* q_;            // (items, q_stride)
   float* scores_;       // (items, score_stride): scores, then weights
   float* sums_;         // (items, sum_stride): weights . v so far
@@ -524,7 +613,7 @@ AttentionPlan plan(const KvLayout& layout, const AttentionSpec& spec, const Sequ
 
 template <typename T>
 void attention_of(ThreadPool& pool, const KvLayout& layout, const AttentionSpec& spec, const SequenceRows* sequences,
-                  uint32_t count, const float* q, size_t q_row_stride, const T* blocks, float* out) {
+                  uint32_t count, const float* q, size_t q_row_stride, const void* blocks, float* out) {
   const AttentionShape shape(layout);
   const AttentionPlan cut = plan(layout, spec, sequences, count, pool.size());
   const uint32_t group = spec.head_count / layout.kv_head_count;
@@ -550,13 +639,10 @@ void attention_of(ThreadPool& pool, const KvLayout& layout, const AttentionSpec&
 void attention(ThreadPool& pool, const KvLayout& layout, const AttentionSpec& spec, const SequenceRows* sequences,
                uint32_t sequence_count, const float* q, size_t q_row_stride, const void* blocks, float* out) {
   check_attention(layout, spec);
-  if (layout.type == KvType::kFloat32) {
-    attention_of(pool, layout, spec, sequences, sequence_count, q, q_row_stride, static_cast<const float*>(blocks),
-                 out);
-  } else {
-    attention_of(pool, layout, spec, sequences, sequence_count, q, q_row_stride, static_cast<const uint16_t*>(blocks),
-                 out);
-  }
+  with_elements(layout.type, [&](auto* element) {
+    using T = std::remove_pointer_t<decltype(element)>;
+    attention_of<T>(pool, layout, spec, sequences, sequence_count, q, q_row_stride, blocks, out);
+  });
 }
 
 }  // namespace

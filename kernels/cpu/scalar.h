@@ -41,13 +41,30 @@ template <typename T>
 
 [[maybe_unused]] static inline float to_float(float value) { return value; }
 [[maybe_unused]] static inline float to_float(uint16_t value) { return bf16_to_float(value); }
+[[maybe_unused]] static inline float to_float(int8_t value) { return value; }
 [[maybe_unused]] static inline void store_as(float value, float* out) { *out = value; }
 [[maybe_unused]] static inline void store_as(float value, uint16_t* out) { *out = float_to_bf16(value); }
 
 [[maybe_unused]] static inline bool is_quantized(WeightForm form) {
   return form == WeightForm::kInt8 || form == WeightForm::kInt4;
 }
-[[maybe_unused]] static inline size_t element_bytes(KvType type) { return type == KvType::kFloat32 ? 4 : 2; }
+[[maybe_unused]] static inline size_t element_bytes(KvType type) {
+  switch (type) {
+    case KvType::kFloat32: return 4;
+    case KvType::kBfloat16: return 2;
+    default: return 1;
+  }
+}
+
+// body(T*) with the element type of a cache.
+template <typename Body>
+[[maybe_unused]] static inline void with_elements(KvType type, Body body) {
+  switch (type) {
+    case KvType::kFloat32: body(static_cast<float*>(nullptr)); break;
+    case KvType::kBfloat16: body(static_cast<uint16_t*>(nullptr)); break;
+    case KvType::kInt8: body(static_cast<int8_t*>(nullptr));
+  }
+}
 
 // What follows the values of an encoded int8 row, which are padded with zeros to whole groups; the sum of each group
 // follows it.

@@ -81,6 +81,9 @@ inline __m256i narrow(F x) {
   const I quiet = _mm512_or_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(0x40));
   return _mm512_cvtepi32_epi16(_mm512_mask_mov_epi32(rounded, nan, quiet));
 }
+inline F load(const int8_t* p) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+}
 inline void store(uint16_t* p, F x) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), narrow(x)); }
 inline void store_first(uint16_t* p, F x, size_t count) { _mm256_mask_storeu_epi16(p, first_lanes(count), narrow(x)); }
 // 2 kLanes values as kLanes pairs (2j, 2j+1).

@@ -38,6 +38,7 @@ struct Case {
   std::string directory;
   std::string model;
   WeightForm form;
+  std::string kv_cache_dtype = "auto";
 };
 
 void PrintTo(const Case& c, std::ostream* out) { *out << c.model; }
@@ -53,6 +54,7 @@ class SameBits : public ::testing::TestWithParam<Case> {
   GroupOptions options() const {
     GroupOptions o;
     o.form = GetParam().form;
+    o.kv_cache_dtype = GetParam().kv_cache_dtype;
     o.max_model_len = 256;
     return o;
   }
@@ -214,6 +216,7 @@ std::vector<Case> cases() {
     for (const auto form : {WeightForm::kFloat32, WeightForm::kBfloat16, WeightForm::kInt8, WeightForm::kInt4}) {
       all.push_back({directory, model, form});
     }
+    all.push_back({directory, model, WeightForm::kInt8, "int8"});
   };
   if (const char* other = std::getenv("SWITCHYARD_GOLDEN")) {
     for (const std::string& model : golden_names(other)) add(other, model);
@@ -227,7 +230,8 @@ std::vector<Case> cases() {
 std::string case_name(const ::testing::TestParamInfo<Case>& info) {
   std::string name = info.param.model;
   std::replace(name.begin(), name.end(), '-', '_');
-  return name + "_" + kernels::kWeightFormNames[static_cast<size_t>(info.param.form)];
+  name += std::string("_") + kernels::kWeightFormNames[static_cast<size_t>(info.param.form)];
+  return info.param.kv_cache_dtype == "auto" ? name : name + "_kv_" + info.param.kv_cache_dtype;
 }
 
 INSTANTIATE_TEST_SUITE_P(Golden, SameBits, ::testing::ValuesIn(cases()), case_name);

@@ -45,9 +45,8 @@ RankModel::RankModel(const checkpoint::Checkpoint& c, const GroupOptions& option
   exchange = worker::make_host_exchange(std::move(transport));
   weights = must(worker::ModelWeights::load(checkpoint, worker::WeightForms::of(options.form), placement,
                                             exchange->rank(), ops, pool, nullptr));
-  const auto kv_type =
-      options.form == kernels::WeightForm::kFloat32 ? kernels::KvType::kFloat32 : kernels::KvType::kBfloat16;
-  const auto layout = worker::kv_layout(spec, kv_type, options.block_size);
+  const auto kv_type = worker::kv_type_of(options.kv_cache_dtype, options.form == kernels::WeightForm::kFloat32);
+  const auto layout = worker::kv_layout(spec, kv_type.value(), options.block_size);
   const uint32_t whole = (options.max_model_len + options.block_size - 1) / options.block_size + 1;
   std::vector<uint32_t> counts;
   for (const uint32_t window : grouping.windows) {

@@ -17,6 +17,7 @@ struct GroupOptions {
   uint32_t ranks = 1;
   uint32_t threads = 1;
   kernels::WeightForm form = kernels::WeightForm::kFloat32;
+  std::string kv_cache_dtype = "auto";
   std::string backend = "auto";
   uint64_t placement_seed = 0;  // 0: balanced by expert id; else experts on random ranks
   uint32_t max_num_batched_tokens = 512;

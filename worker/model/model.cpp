@@ -20,6 +20,13 @@ KvGrouping KvGrouping::of(const ModelSpec& spec) {
   return grouping;
 }
 
+std::optional<kernels::KvType> kv_type_of(const std::string& kv_cache_dtype, bool float32_model) {
+  if (kv_cache_dtype == "auto") return float32_model ? kernels::KvType::kFloat32 : kernels::KvType::kBfloat16;
+  const auto* found = std::find(std::begin(kernels::kKvTypeNames), std::end(kernels::kKvTypeNames), kv_cache_dtype);
+  if (found == std::end(kernels::kKvTypeNames)) return std::nullopt;
+  return static_cast<kernels::KvType>(found - std::begin(kernels::kKvTypeNames));
+}
+
 kernels::KvLayout kv_layout(const ModelSpec& spec, kernels::KvType type, uint32_t block_tokens) {
   if (spec.attention == AttentionKind::kLatent) {
     return {type, 1, spec.kv_lora_rank + spec.rope_dim, spec.kv_lora_rank, true, block_tokens};

@@ -9,7 +9,9 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "common/base/buffer.h"
@@ -30,6 +32,9 @@ struct KvGrouping {
 };
 
 // How one layer's KV is kept for a spec and type.
+// The KV cache's type for `kv_cache_dtype` (a name of kernels::kKvTypeNames, or auto); nothing for another name.
+std::optional<kernels::KvType> kv_type_of(const std::string& kv_cache_dtype, bool float32_model);
+
 kernels::KvLayout kv_layout(const checkpoint::ModelSpec& spec, kernels::KvType type, uint32_t block_tokens);
 
 // The KV blocks of all layers of this rank.

@@ -38,7 +38,8 @@ std::optional<WeightForm> form_named(const std::string& name) {
 class LocalModel {
  public:
   static Result<std::unique_ptr<LocalModel>> load(const checkpoint::Checkpoint& checkpoint, WeightForm form,
-                                                  const kernels::OpTable& ops, kernels::ThreadPool& pool) {
+                                                  kernels::KvType kv_type, const kernels::OpTable& ops,
+                                                  kernels::ThreadPool& pool) {
     auto model = std::make_unique<LocalModel>();
     const checkpoint::ModelSpec& spec = checkpoint.spec();
     std::vector<LayerPlacement> placement;
@@ -50,7 +51,6 @@ class LocalModel {
     SWITCHYARD_ASSIGN(model->weights_,
                       ModelWeights::load(checkpoint, WeightForms::of(form), placement, 0, ops, pool, nullptr));
     const KvGrouping grouping = KvGrouping::of(spec);
-    const auto kv_type = form == WeightForm::kFloat32 ? kernels::KvType::kFloat32 : kernels::KvType::kBfloat16;
     std::vector<uint32_t> counts;
     for (const uint32_t window : grouping.windows) {
       model->groups_.push_back({window, kSequenceTokens / kBlockTokens + 1});
@@ -180,7 +180,13 @@ Result<QualityReport> measure_quality(const QualityOptions& options) {
   }
 
   kernels::ThreadPool pool(options.threads != 0 ? options.threads : static_cast<uint32_t>(machine_cores().size()));
-  SWITCHYARD_ASSIGN(const auto reference, LocalModel::load(checkpoint, *reference_form, *ops, pool));
+  const auto kv_type = [](const std::string& dtype, WeightForm form) {
+    return kv_type_of(dtype, form == WeightForm::kFloat32);
+  };
+  if (!kv_type(options.kv_cache_dtype, *reference_form))
+    return Error{Errc::kInvalid, fmt::format("--kv-cache-dtype: there is no type '{}'", options.kv_cache_dtype)};
+  SWITCHYARD_ASSIGN(const auto reference,
+                    LocalModel::load(checkpoint, *reference_form, *kv_type("auto", *reference_form), *ops, pool));
   QualityReport report;
   report.file_bytes = checkpoint.disk_bytes();
   report.reference_bytes = reference->weight_bytes();
@@ -188,7 +194,9 @@ Result<QualityReport> measure_quality(const QualityOptions& options) {
   for (const auto& sequence : sequences) report.tokens += sequence.size();
 
   for (const std::string& name : options.forms) {
-    SWITCHYARD_ASSIGN(const auto model, LocalModel::load(checkpoint, *form_named(name), *ops, pool));
+    SWITCHYARD_ASSIGN(const auto model,
+                      LocalModel::load(checkpoint, *form_named(name),
+                                       *kv_type(options.kv_cache_dtype, *form_named(name)), *ops, pool));
     FormQuality quality{name, model->weight_bytes(), 0.0, 0.0};
     for (const auto& sequence : sequences) {
       SWITCHYARD_TRY(reference->forward(sequence));

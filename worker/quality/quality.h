@@ -16,13 +16,14 @@
 namespace switchyard::worker {
 
 struct QualityOptions {
-  std::string model;                  // Hugging Face checkpoint directory
-  std::string reference = "float32";  // a form, as those of `forms`
-  std::vector<std::string> forms;     // "float32", "bfloat16", "int8", "int4"
-  std::string tokens;                 // file of JSON Lines with "ids"; empty: random tokens
-  uint32_t max_tokens = 8192;         // compared at most
-  uint32_t threads = 0;               // 0 = all cores
-  std::string backend = "auto";       // op table
+  std::string model;                    // Hugging Face checkpoint directory
+  std::string reference = "float32";    // a form, as those of `forms`
+  std::vector<std::string> forms;       // "float32", "bfloat16", "int8", "int4"
+  std::string kv_cache_dtype = "auto";  // of `forms`, as of serve
+  std::string tokens;                   // file of JSON Lines with "ids"; empty: random tokens
+  uint32_t max_tokens = 8192;           // compared at most
+  uint32_t threads = 0;                 // 0 = all cores
+  std::string backend = "auto";         // op table
 };
 
 struct FormQuality {

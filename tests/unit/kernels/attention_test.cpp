@@ -20,12 +20,13 @@ std::string words(const Case& c) {
   const KvLayout& l = c.layout;
   return "heads " + std::to_string(c.heads) + "/" + std::to_string(l.kv_head_count) + " dims " +
          std::to_string(l.k_dim) + "," + std::to_string(l.v_dim) + (l.v_is_k_prefix ? " prefix" : "") + " block " +
-         std::to_string(l.block_tokens) + " window " + std::to_string(c.window) + (c.sinks ? " sinks" : "") +
-         (l.type == KvType::kBfloat16 ? " bf16" : " fp32");
+         std::to_string(l.block_tokens) + " window " + std::to_string(c.window) + (c.sinks ? " sinks" : "") + " " +
+         kKvTypeNames[static_cast<size_t>(l.type)];
 }
 
 constexpr KvType kWide = KvType::kFloat32;
 constexpr KvType kNarrow = KvType::kBfloat16;
+constexpr KvType kInt8 = KvType::kInt8;
 
 const Case kCases[] = {
     {{kWide, 2, 16, 16, false, 16}, 2, 0, false},    {{kNarrow, 2, 64, 64, false, 16}, 8, 0, false},
@@ -34,10 +35,26 @@ const Case kCases[] = {
     {{kWide, 2, 20, 20, false, 5}, 4, 3, false},     {{kNarrow, 1, 128, 128, false, 8}, 4, 1, false},
     {{kWide, 1, 72, 64, true, 16}, 16, 0, false},    {{kNarrow, 1, 576, 512, true, 16}, 10, 0, false},
     {{kNarrow, 1, 35, 30, true, 7}, 5, 0, false},    {{kWide, 1, 288, 256, true, 64}, 3, 9, true},
-    {{kWide, 4, 256, 256, false, 128}, 4, 0, false},
+    {{kWide, 4, 256, 256, false, 128}, 4, 0, false}, {{kInt8, 2, 64, 64, false, 16}, 8, 0, false},
+    {{kInt8, 3, 13, 7, false, 16}, 21, 0, true},     {{kInt8, 2, 20, 20, false, 5}, 4, 3, false},
+    {{kInt8, 1, 576, 512, true, 16}, 10, 0, false},  {{kInt8, 1, 35, 30, true, 7}, 5, 9, true},
 };
 
-// One sequence with its keys, values, queries and cache.
+// Values as the cache keeps them: `parts` (MLA: latent and rest) of each row of d values have an int8 scale of their
+// own.
+void round_rows(KvType type, std::vector<float>& values, uint32_t d, std::vector<uint32_t> parts) {
+  for (size_t row = 0; row < values.size(); row += d) {
+    float* part = values.data() + row;
+    for (const uint32_t size : parts) {
+      std::vector<float> kept(part, part + size);
+      if (type == KvType::kInt8 && size != 0) kept = rounded_input(WeightForm::kInt8, kept);
+      if (type == KvType::kBfloat16) kept = rounded_input(WeightForm::kBfloat16, kept);
+      part = std::copy(kept.begin(), kept.end(), part);
+    }
+  }
+}
+
+// One sequence with its keys, values (as they are kept), queries and cache.
 struct Sequence {
   Case c;
   uint32_t length;
@@ -50,6 +67,8 @@ struct Sequence {
     q = random_values(size_t{length} * c.heads * l.k_dim, seed, 2.0F);
     k = random_values(size_t{length} * l.kv_head_count * l.k_dim, seed + 1, 2.0F);
     v = random_values(size_t{length} * l.kv_head_count * l.v_dim, seed + 2, 2.0F);
+    round_rows(l.type, k, l.k_dim, l.v_is_k_prefix ? std::vector{l.v_dim, l.k_dim - l.v_dim} : std::vector{l.k_dim});
+    round_rows(l.type, v, l.v_dim, {l.v_dim});
     for (uint32_t b = 0; b * l.block_tokens < length; ++b)
       table.push_back(static_cast<int32_t>(first_block + b * stride));
     std::reverse(table.begin(), table.end());
@@ -70,10 +89,10 @@ std::vector<double> reference(const Sequence& s, const std::vector<float>& sinks
       const float* k = &s.k[(size_t{p} * l.kv_head_count + kv) * l.k_dim];
       const float* v = l.v_is_k_prefix ? k : &s.v[(size_t{p} * l.kv_head_count + kv) * l.v_dim];
       double dot = 0.0;
-      for (uint32_t i = 0; i < l.k_dim; ++i) dot += double{q[i]} * double{rounded(l.type, k[i])};
+      for (uint32_t i = 0; i < l.k_dim; ++i) dot += double{q[i]} * double{k[i]};
       const double weight = std::exp(dot * double{scale_of(s.c)});
       sum += weight;
-      for (uint32_t i = 0; i < l.v_dim; ++i) out[h * l.v_dim + i] += weight * double{rounded(l.type, v[i])};
+      for (uint32_t i = 0; i < l.v_dim; ++i) out[h * l.v_dim + i] += weight * double{v[i]};
     }
     for (uint32_t i = 0; i < l.v_dim; ++i) out[h * l.v_dim + i] /= sum;
   }

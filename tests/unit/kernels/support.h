@@ -98,7 +98,6 @@ inline std::vector<float> rounded_weights(WeightForm form, std::vector<float> ro
   }
   return row;
 }
-inline float rounded(KvType type, float x) { return type == KvType::kFloat32 ? x : to_bf16(x); }
 
 // Memory at 64 bytes, zeroed.
 class Memory {
