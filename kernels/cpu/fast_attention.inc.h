@@ -7,6 +7,10 @@
 // which serves as v as it is and is transposed chunk by chunk for the scores, once for all the query heads of a unit of
 // work.
 //
+// bfloat16 where the instruction set multiplies pairs of it (kPairDots): keys (kv_heads, k_dim / 2, lanes, 2), so that
+// a step takes two channels, and two positions of values are paired as they are loaded; queries and weights are rounded
+// to bfloat16. Channels are padded with a zero to whole pairs, positions are paired from a block's first.
+//
 // int8: the block's scales follow its values, fp32 (kv_heads, 2, lanes): each position's for its key and its value. A
 // key's scale multiplies its scores, a value's its weight; MLA's keys are scaled as they are transposed.
 //
@@ -25,6 +29,33 @@ constexpr uint32_t kItems = 48;
 // ask for the next chunk line by line while they work on theirs (all at once would only move the wait).
 constexpr uint32_t kAheadRows = 2 * kTileRows / 3;
 
+// How keys and values meet queries and weights (the operands): widened to floats one by one, or in pairs of bfloat16.
+struct FloatProducts {
+  using Operand = float;
+  static constexpr uint32_t kSteps = 1;
+  template <typename K>
+  static F keys(const K* p) {
+    return load(p);
+  }
+  template <typename V>
+  static F values(const V* p, const V*) {
+    return load(p);
+  }
+  static F operand(const float* p) { return broadcast(*p); }
+  static F multiply(F operand, F other, F sum) { return fma(operand, other, sum); }
+};
+struct PairProducts {
+  using Operand = uint16_t;
+  static constexpr uint32_t kSteps = 2;
+  static Pairs keys(const uint16_t* p) { return load_pairs(p); }
+  static Pairs values(const uint16_t* p, const uint16_t* next) { return as_pairs(pair_up(p, next)); }
+  static Pairs operand(const uint16_t* p) { return broadcast_pair(p); }
+  static F multiply(Pairs operand, Pairs other, F sum) { return dot(operand, other, sum); }
+};
+inline bool in_pairs(KvType type) { return kPairDots && type == KvType::kBfloat16; }
+template <typename T>
+using Products = std::conditional_t<kPairDots && sizeof(T) == 2, PairProducts, FloatProducts>;
+
 struct BlockShape {
   size_t lanes;   // a block's positions in the scores
   size_t k_pad;   // MLA: values to a position
@@ -36,10 +67,11 @@ struct BlockShape {
   size_t scales;   // floats behind them
 
   explicit BlockShape(const KvLayout& layout) {
+    const uint32_t steps = in_pairs(layout.type) ? 2 : 1;
     lanes = round_up(layout.block_tokens, kLanes);
-    k_pad = round_up(layout.k_dim, kLanes);
+    k_pad = round_up(layout.k_dim, steps * kLanes);
     v_pad = layout.v_is_k_prefix ? k_pad : round_up(layout.v_dim, kLanes);
-    k_head = layout.v_is_k_prefix ? layout.block_tokens * k_pad : lanes * layout.k_dim;
+    k_head = layout.v_is_k_prefix ? layout.block_tokens * k_pad : lanes * round_up(layout.k_dim, steps);
     v_head = layout.v_is_k_prefix ? k_head : layout.block_tokens * v_pad;
     v_begin = layout.v_is_k_prefix ? 0 : layout.kv_head_count * k_head;
     values =
@@ -109,8 +141,13 @@ void write_head(const KvLayout& layout, const BlockShape& shape, size_t head, si
     }
   } else if (layout.v_is_k_prefix) {
     write_values(k, layout.k_dim, k_to);
+    for (size_t i = layout.k_dim; i < round_up(layout.k_dim, Products<T>::kSteps); ++i) store_as(0.0F, k_to + i);
   } else {
-    for (size_t i = 0; i < layout.k_dim; ++i) store_as(k[i], k_to + i * shape.lanes);
+    constexpr size_t kSteps = Products<T>::kSteps;
+    for (size_t i = 0; i < round_up(layout.k_dim, kSteps); ++i) {
+      store_as(i < layout.k_dim ? k[i] : 0.0F,
+               k_to + i / kSteps * kSteps * shape.lanes + token * (kSteps - 1) + i % kSteps);
+    }
     write_values(v, layout.v_dim, v_to);
   }
 }
@@ -149,7 +186,7 @@ void kv_write(ThreadPool& pool, const KvLayout& layout, const SequenceRows* sequ
   }
 }
 
-// One vector of positions' keys: dims values k_stride apart, kLanes positions each.
+// One vector of positions' keys: steps k_stride apart, kLanes positions each.
 template <typename T>
 struct KeyLanes {
   const T* k;
@@ -163,8 +200,8 @@ inline void prefetch(const T* p) {
 }
 
 // scores[item][lanes] = q . k for kRows items and kVectors vectors of positions.
-template <typename T, uint32_t kRows, uint32_t kVectors>
-void score_tile(const float* q, size_t q_stride, const KeyLanes<T>* keys, size_t k_stride, size_t dims,
+template <typename P, typename T, uint32_t kRows, uint32_t kVectors>
+void score_tile(const typename P::Operand* q, size_t q_stride, const KeyLanes<T>* keys, size_t k_stride, size_t steps,
                 size_t score_row, size_t score_stride) {
   F s[kVectors][kRows];
 #pragma GCC unroll 2
@@ -173,14 +210,14 @@ void score_tile(const float* q, size_t q_stride, const KeyLanes<T>* keys, size_t
     for (uint32_t r = 0; r < kRows; ++r) s[v][r] = zero();
   }
   constexpr uint32_t kBases = (kRows + 2) / 3;
-  const float* base[kBases];
+  const typename P::Operand* base[kBases];
 #pragma GCC unroll 8
   for (uint32_t b = 0; b < kBases; ++b) base[b] = q + 3 * b * q_stride;
   const T* k0 = keys[0].k;
   const T* k1 = keys[kVectors - 1].k;
-  for (size_t d = 0; d < dims; ++d) {
-    const F a = load(k0);
-    const F b = load(k1);
+  for (size_t d = 0; d < steps; ++d) {
+    const auto a = P::keys(k0);
+    const auto b = P::keys(k1);
     if constexpr (kRows <= kAheadRows) {
       prefetch(keys[0].ahead + d * k_stride);
       if constexpr (kVectors == 2) prefetch(keys[1].ahead + d * k_stride);
@@ -189,9 +226,9 @@ void score_tile(const float* q, size_t q_stride, const KeyLanes<T>* keys, size_t
     k1 += k_stride;
 #pragma GCC unroll 16
     for (uint32_t r = 0; r < kRows; ++r) {
-      const F in = broadcast(base[r / 3][(r % 3) * q_stride + d]);
-      s[0][r] = fma(in, a, s[0][r]);
-      if constexpr (kVectors == 2) s[1][r] = fma(in, b, s[1][r]);
+      const auto in = P::operand(base[r / 3] + (r % 3) * q_stride + d * P::kSteps);
+      s[0][r] = P::multiply(in, a, s[0][r]);
+      if constexpr (kVectors == 2) s[1][r] = P::multiply(in, b, s[1][r]);
     }
   }
 #pragma GCC unroll 2
@@ -201,17 +238,17 @@ void score_tile(const float* q, size_t q_stride, const KeyLanes<T>* keys, size_t
   }
 }
 
-template <typename T, uint32_t kVectors, uint32_t kRows = kTileRows>
-void score_tile_of(uint32_t rows, const float* q, size_t q_stride, const KeyLanes<T>* keys, size_t k_stride,
-                   size_t dims, size_t score_row, size_t score_stride) {
+template <typename P, typename T, uint32_t kVectors, uint32_t kRows = kTileRows>
+void score_tile_of(uint32_t rows, const typename P::Operand* q, size_t q_stride, const KeyLanes<T>* keys,
+                   size_t k_stride, size_t steps, size_t score_row, size_t score_stride) {
   if (rows == kRows) {
-    score_tile<T, kRows, kVectors>(q, q_stride, keys, k_stride, dims, score_row, score_stride);
+    score_tile<P, T, kRows, kVectors>(q, q_stride, keys, k_stride, steps, score_row, score_stride);
   } else if constexpr (kRows > 1) {
-    score_tile_of<T, kVectors, kRows - 1>(rows, q, q_stride, keys, k_stride, dims, score_row, score_stride);
+    score_tile_of<P, T, kVectors, kRows - 1>(rows, q, q_stride, keys, k_stride, steps, score_row, score_stride);
   }
 }
 
-// Consecutive positions of one block: their values and their first lane in the scores.
+// Consecutive positions of one block, from a whole step on: their values and their first lane in the scores.
 template <typename T>
 struct ValueRun {
   const T* v;
@@ -223,8 +260,10 @@ struct ValueRun {
 // sums[item][columns] = sums * scale[item] + weights[item][positions] . v for kRows items and kVectors vectors of v's
 // columns.
 template <typename T, uint32_t kRows, uint32_t kVectors>
-void value_tile(const float* weights, size_t weight_stride, const ValueRun<T>* runs, size_t run_count, size_t v_stride,
-                size_t column, const float* scale, float* sums, size_t sum_stride) {
+void value_tile(const typename Products<T>::Operand* weights, size_t weight_stride, const ValueRun<T>* runs,
+                size_t run_count, size_t v_stride, size_t column, const float* scale, float* sums, size_t sum_stride) {
+  using P = Products<T>;
+  alignas(64) static const T kNothing[2 * kLanes] = {};  // the value behind the last
   F s[kVectors][kRows];
 #pragma GCC unroll 2
   for (uint32_t v = 0; v < kVectors; ++v) {
@@ -234,23 +273,28 @@ void value_tile(const float* weights, size_t weight_stride, const ValueRun<T>* r
   }
   constexpr uint32_t kBases = (kRows + 2) / 3;
   for (size_t i = 0; i < run_count; ++i) {
-    const float* base[kBases];
+    const typename P::Operand* base[kBases];
 #pragma GCC unroll 8
     for (uint32_t b = 0; b < kBases; ++b) base[b] = weights + 3 * b * weight_stride + runs[i].lane;
     const T* from = runs[i].v + column;
-    for (size_t t = 0; t < runs[i].count; ++t) {
-      const F a = load(from);
-      const F b = load(from + (kVectors - 1) * kLanes);
+    for (size_t t = 0; t < runs[i].count; t += P::kSteps) {
+      const T* next = P::kSteps == 1 || t + 1 < runs[i].count ? from + v_stride : kNothing;
+      const auto a = P::values(from, next);
+      const auto b = P::values(from + (kVectors - 1) * kLanes, next + (kVectors - 1) * kLanes);
       if constexpr (kRows <= kAheadRows) {
-        prefetch(runs[i].ahead + column + t * v_stride);
-        if constexpr (sizeof(T) * kVectors * kLanes > 64) prefetch(runs[i].ahead + column + t * v_stride + kLanes);
+#pragma GCC unroll 2
+        for (uint32_t step = 0; step < P::kSteps; ++step) {
+          const T* ahead = runs[i].ahead + column + (t + step) * v_stride;
+          prefetch(ahead);
+          if constexpr (sizeof(T) * kVectors * kLanes > 64) prefetch(ahead + kLanes);
+        }
       }
-      from += v_stride;
+      from += P::kSteps * v_stride;
 #pragma GCC unroll 16
       for (uint32_t r = 0; r < kRows; ++r) {
-        const F in = broadcast(base[r / 3][(r % 3) * weight_stride + t]);
-        s[0][r] = fma(in, a, s[0][r]);
-        if constexpr (kVectors == 2) s[1][r] = fma(in, b, s[1][r]);
+        const auto in = P::operand(base[r / 3] + (r % 3) * weight_stride + t);
+        s[0][r] = P::multiply(in, a, s[0][r]);
+        if constexpr (kVectors == 2) s[1][r] = P::multiply(in, b, s[1][r]);
       }
     }
   }
@@ -262,8 +306,9 @@ void value_tile(const float* weights, size_t weight_stride, const ValueRun<T>* r
 }
 
 template <typename T, uint32_t kVectors, uint32_t kRows = kTileRows>
-void value_tile_of(uint32_t rows, const float* weights, size_t weight_stride, const ValueRun<T>* runs, size_t run_count,
-                   size_t v_stride, size_t column, const float* scale, float* sums, size_t sum_stride) {
+void value_tile_of(uint32_t rows, const typename Products<T>::Operand* weights, size_t weight_stride,
+                   const ValueRun<T>* runs, size_t run_count, size_t v_stride, size_t column, const float* scale,
+                   float* sums, size_t sum_stride) {
   if (rows == kRows) {
     value_tile<T, kRows, kVectors>(weights, weight_stride, runs, run_count, v_stride, column, scale, sums, sum_stride);
   } else if constexpr (kRows > 1) {
@@ -282,7 +327,8 @@ inline void by_tiles(uint32_t items, Body body) {
   }
 }
 
-// The call's sizes and where each array of a unit lies in a member's scratch, all in floats.
+// The call's sizes and where each array of a unit lies in a member's scratch, all in floats (operands in pairs: two to
+// a float's place).
 struct AttentionShape {
   BlockShape block;
   size_t chunk_blocks;
@@ -290,7 +336,9 @@ struct AttentionShape {
   size_t vectors;   // of lanes in a chunk
   size_t q_stride;  // odd in cache lines, as encoded rows are, and for the same reason
   size_t score_stride;
+  size_t weight_stride;  // 0: weights lie in the scores' places
   size_t sum_stride;
+  size_t steps;         // of k_dim
   size_t keys_floats;   // MLA: a chunk's transposed keys
   size_t scale_floats;  // int8: a chunk's scales
 
@@ -298,10 +346,12 @@ struct AttentionShape {
     chunk_blocks = most(size_t{1}, kChunkLanes / block.lanes);
     chunk_lanes = chunk_blocks * block.lanes;
     vectors = chunk_lanes / kLanes;
-    q_stride = odd_lines(layout.k_dim);
+    steps = in_pairs(layout.type) ? (layout.k_dim + 1) / 2 : layout.k_dim;
+    q_stride = odd_lines(steps);
     score_stride = odd_lines(chunk_lanes);
+    weight_stride = in_pairs(layout.type) ? odd_lines(chunk_lanes / 2) : 0;
     sum_stride = odd_lines(round_up(layout.v_dim, kLanes));
-    keys_floats = layout.v_is_k_prefix ? vectors * layout.k_dim * kLanes : 0;
+    keys_floats = layout.v_is_k_prefix ? vectors * steps * kLanes : 0;
     scale_floats = layout.type == KvType::kInt8 ? 2 * chunk_lanes : 0;
   }
   static size_t odd_lines(size_t floats) { return ((floats + 15) / 16 | 1) * 16; }
@@ -312,7 +362,8 @@ struct AttentionShape {
   }
   size_t bytes(uint32_t items) const {
     return list_bytes() + 256 +
-           (items * (q_stride + score_stride + sum_stride + kLanes + 3) + keys_floats + scale_floats) * sizeof(float);
+           (items * (q_stride + score_stride + weight_stride + sum_stride + kLanes + 3) + keys_floats + scale_floats) *
+               sizeof(float);
   }
 };
 
@@ -326,6 +377,10 @@ struct AttentionUnit {
 
 template <typename T>
 class UnitAttention {
+  using P = Products<T>;
+  using Operand = typename P::Operand;
+  static constexpr size_t kOperands = sizeof(float) / sizeof(Operand);  // in a float's place
+
  public:
   UnitAttention(const KvLayout& layout, const AttentionSpec& spec, const AttentionShape& shape, const void* blocks,
                 void* scratch, uint32_t items)
@@ -335,7 +390,7 @@ class UnitAttention {
         blocks_(shape.block, layout.type, blocks),
         group_(spec.head_count / layout.kv_head_count) {
     keys_ = static_cast<KeyLanes<T>*>(scratch);
-    transposed_list_ = reinterpret_cast<KeyLanes<float>*>(keys_ + shape.vectors);
+    transposed_list_ = reinterpret_cast<KeyLanes<Operand>*>(keys_ + shape.vectors);
     runs_ = reinterpret_cast<ValueRun<T>*>(transposed_list_ + shape.vectors);
     float* floats = reinterpret_cast<float*>(static_cast<char*>(scratch) + shape.list_bytes());
     const auto take = [&floats](size_t count) {
@@ -343,11 +398,14 @@ class UnitAttention {
       floats += count;
       return taken;
     };
-    transposed_ = take(shape.keys_floats);
+    transposed_ = reinterpret_cast<Operand*>(take(shape.keys_floats));
     k_scales_ = take(shape.scale_floats);
     v_scales_ = k_scales_ + shape.scale_floats / 2;
-    q_ = take(items * shape.q_stride);
+    q_ = reinterpret_cast<Operand*>(take(items * shape.q_stride));
+    q_stride_ = shape.q_stride * kOperands;
     scores_ = take(items * shape.score_stride);
+    weights_ = reinterpret_cast<Operand*>(shape.weight_stride == 0 ? scores_ : take(items * shape.weight_stride));
+    weight_stride_ = shape.weight_stride == 0 ? shape.score_stride : shape.weight_stride * kOperands;
     sums_ = take(items * shape.sum_stride);
     weight_sums_ = take(size_t{items} * kLanes);
     largest_ = take(items);
@@ -386,7 +444,8 @@ class UnitAttention {
     const uint32_t row = row_of(unit, i);
     const uint32_t head = head_of(unit, i);
     position_[i] = unit.sequence->first_position + (row - unit.sequence->row_begin);
-    write_values(q + row * q_row_stride + size_t{head} * layout_.k_dim, layout_.k_dim, q_ + i * shape_.q_stride);
+    write_values(q + row * q_row_stride + size_t{head} * layout_.k_dim, layout_.k_dim, q_ + i * q_stride_);
+    if (layout_.k_dim % P::kSteps != 0) q_[i * q_stride_ + layout_.k_dim] = 0;
     for (size_t c = 0; c < shape_.sum_stride; c += kLanes) store(sums_ + i * shape_.sum_stride + c, zero());
     // A sink is a position that was seen first, of weight e^0 = 1 against itself, without a value.
     const bool sink = spec_.sinks != nullptr;
@@ -421,11 +480,13 @@ class UnitAttention {
         }
       }
       const size_t k = unit.kv_head * shape_.block.k_head;
-      const size_t v = shape_.block.v_begin + unit.kv_head * shape_.block.v_head + (from - begin) * shape_.block.v_pad;
-      runs_[run_count_++] = {block + v, ahead + v, b * shape_.block.lanes + (from - begin), to - from};
+      // From a whole step on: positions before `low` have weights of zero.
+      const size_t skipped = (from - begin) / P::kSteps * P::kSteps;
+      const size_t v = shape_.block.v_begin + unit.kv_head * shape_.block.v_head + skipped * shape_.block.v_pad;
+      runs_[run_count_++] = {block + v, ahead + v, b * shape_.block.lanes + skipped, to - begin - skipped};
       for (uint32_t t = (from - begin) / kLanes * kLanes; t < to - begin; t += kLanes) {
         const size_t lane = b * shape_.block.lanes + t;
-        const size_t offset = k + (layout_.v_is_k_prefix ? t * shape_.block.k_pad : t);
+        const size_t offset = k + (layout_.v_is_k_prefix ? t * shape_.block.k_pad : t * P::kSteps);
         keys_[key_count++] = {block + offset, ahead + offset, scores_ + lane};
       }
     }
@@ -435,9 +496,9 @@ class UnitAttention {
   void score(uint32_t items, size_t key_count) {
     if (layout_.v_is_k_prefix) {
       for (size_t i = 0; i < key_count; ++i) transpose_keys(i);
-      score_lanes(items, transposed_list_, key_count, kLanes);
+      score_lanes(items, transposed_list_, key_count, kLanes * P::kSteps);
     } else {
-      score_lanes(items, keys_, key_count, shape_.block.lanes);
+      score_lanes(items, keys_, key_count, shape_.block.lanes * P::kSteps);
     }
   }
 
@@ -445,11 +506,11 @@ class UnitAttention {
   void score_lanes(uint32_t items, const KeyLanes<K>* keys, size_t key_count, size_t k_stride) {
     for (size_t i = 0; i < key_count; i += 2) {
       by_tiles(items, [&](uint32_t begin, uint32_t rows) {
-        const float* q = q_ + begin * shape_.q_stride;
+        const Operand* q = q_ + begin * q_stride_;
         if (i + 1 < key_count) {
-          score_tile_of<K, 2>(rows, q, shape_.q_stride, keys + i, k_stride, layout_.k_dim, begin, shape_.score_stride);
+          score_tile_of<P, K, 2>(rows, q, q_stride_, keys + i, k_stride, shape_.steps, begin, shape_.score_stride);
         } else {
-          score_tile_of<K, 1>(rows, q, shape_.q_stride, keys + i, k_stride, layout_.k_dim, begin, shape_.score_stride);
+          score_tile_of<P, K, 1>(rows, q, q_stride_, keys + i, k_stride, shape_.steps, begin, shape_.score_stride);
         }
       });
     }
@@ -458,6 +519,7 @@ class UnitAttention {
   // Scores of item i to weights; its largest score, sum of weights and the scale of what it has summed so far follow.
   void soften(uint32_t i, uint32_t chunk_begin) {
     float* scores = scores_ + i * shape_.score_stride;
+    Operand* weights = weights_ + i * weight_stride_;
     const uint32_t low = first_seen(position_[i]);
     const uint32_t high = position_[i];
     const F masked = broadcast(-__builtin_inff());
@@ -486,7 +548,7 @@ class UnitAttention {
     for (size_t lane = 0; lane < shape_.chunk_lanes; lane += kLanes) {
       const F weight = exp(sub(load(scores + lane), at));
       sum = add(sum, weight);
-      store(scores + lane, kQuantized ? mul(weight, load(v_scales_ + lane)) : weight);
+      store(weights + lane, kQuantized ? mul(weight, load(v_scales_ + lane)) : weight);
     }
     store(weight_sums_ + i * kLanes, sum);
   }
@@ -507,14 +569,14 @@ class UnitAttention {
     const size_t columns = round_up(layout_.v_dim, kLanes);
     for (size_t c = 0; c < columns; c += 2 * kLanes) {
       by_tiles(items, [&](uint32_t begin, uint32_t rows) {
-        const float* weights = scores_ + begin * shape_.score_stride;
+        const Operand* weights = weights_ + begin * weight_stride_;
         float* sums = sums_ + begin * shape_.sum_stride;
         if (c + kLanes < columns) {
-          value_tile_of<T, 2>(rows, weights, shape_.score_stride, runs_, run_count_, shape_.block.v_pad, c,
-                              scale_ + begin, sums, shape_.sum_stride);
+          value_tile_of<T, 2>(rows, weights, weight_stride_, runs_, run_count_, shape_.block.v_pad, c, scale_ + begin,
+                              sums, shape_.sum_stride);
         } else {
-          value_tile_of<T, 1>(rows, weights, shape_.score_stride, runs_, run_count_, shape_.block.v_pad, c,
-                              scale_ + begin, sums, shape_.sum_stride);
+          value_tile_of<T, 1>(rows, weights, weight_stride_, runs_, run_count_, shape_.block.v_pad, c, scale_ + begin,
+                              sums, shape_.sum_stride);
         }
       });
     }
@@ -529,24 +591,31 @@ class UnitAttention {
         [&](size_t c, size_t n) { store_first(to + c, mul(load(sums + c), share), n); });
   }
 
-  // MLA. Key vector i as [k_dim][kLanes] floats; lanes past the block's positions repeat its last, and are masked.
+  // MLA. Key vector i as [steps][kLanes] floats or pairs; lanes past the block's positions repeat its last, and are
+  // masked.
   void transpose_keys(size_t i) {
     const auto first_lane = static_cast<size_t>(keys_[i].scores - scores_);
     const size_t tokens_from = first_lane % shape_.block.lanes;
     const size_t tokens = least(size_t{kLanes}, layout_.block_tokens - tokens_from);
-    float* to = transposed_ + i * layout_.k_dim * kLanes;
-    for (size_t d = 0; d < layout_.k_dim; d += kLanes) {
+    constexpr size_t kWord = P::kSteps;  // channels to a word
+    Operand* to = transposed_ + i * shape_.steps * kLanes * kWord;
+    for (size_t step = 0; step < shape_.steps; step += kLanes) {
+      const size_t d = step * kWord;
       I words[kLanes];
 #pragma GCC unroll 16
       for (size_t t = 0; t < kLanes; ++t) {
         const size_t token = least(t, tokens - 1);
         const size_t offset = token * shape_.block.k_pad + d;
-        words[t] = bits_of(scaled_key(load(keys_[i].k + offset), first_lane + token, d));
+        if constexpr (kWord == 2) {
+          words[t] = load_bits(keys_[i].k + offset);
+        } else {
+          words[t] = bits_of(scaled_key(load(keys_[i].k + offset), first_lane + token, d));
+        }
         prefetch(keys_[i].ahead + offset);
       }
       transpose(words);
-      const size_t count = least(size_t{kLanes}, layout_.k_dim - d);
-      for (size_t j = 0; j < count; ++j) store_bits(to + (d + j) * kLanes, words[j]);
+      const size_t count = least(size_t{kLanes}, shape_.steps - step);
+      for (size_t j = 0; j < count; ++j) store_bits(to + (step + j) * kLanes * kWord, words[j]);
     }
     transposed_list_[i] = {to, to, keys_[i].scores};
   }
@@ -567,14 +636,17 @@ class UnitAttention {
   Blocks<T> blocks_;
   uint32_t group_;
   KeyLanes<T>* keys_;
-  KeyLanes<float>* transposed_list_;
+  KeyLanes<Operand>* transposed_list_;
   ValueRun<T>* runs_;
   size_t run_count_ = 0;
-  float* transposed_;
+  Operand* transposed_;
   float* k_scales_;  // (chunk lanes)
   float* v_scales_;
-  float* q_;            // (items, q_stride)
-  float* scores_;       // (items, score_stride): scores, then weights
+  Operand* q_;  // (items, q_stride_)
+  size_t q_stride_;
+  float* scores_;     // (items, score_stride)
+  Operand* weights_;  // (items, weight_stride_)
+  size_t weight_stride_;
   float* sums_;         // (items, sum_stride): weights . v so far
   float* weight_sums_;  // (items, kLanes)
   float* largest_;      // (items)

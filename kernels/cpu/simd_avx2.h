@@ -88,6 +88,7 @@ inline I narrow_pairs(F low, F high) { return _mm256_set_m128i(narrow(high), nar
 inline void store_bits(void* p, I x) { _mm256_storeu_si256(static_cast<I*>(p), x); }
 inline I bits_of(F x) { return _mm256_castps_si256(x); }
 
+constexpr bool kPairDots = false;
 struct Pairs {
   F even;
   F odd;
@@ -103,6 +104,12 @@ inline Pairs broadcast_pair(const uint16_t* p) {
   return split(_mm256_set1_epi32(bits));
 }
 inline F dot(Pairs a, Pairs b, F sum) { return fma(a.odd, b.odd, fma(a.even, b.even, sum)); }
+inline I pair_up(const uint16_t* even, const uint16_t* odd) {
+  const I low = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(even)));
+  const I high = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(odd)));
+  return _mm256_or_si256(low, _mm256_slli_epi32(high, 16));
+}
+inline Pairs as_pairs(I x) { return split(x); }
 
 inline I zero_bits() { return _mm256_setzero_si256(); }
 inline I load_bits(const void* p) { return _mm256_loadu_si256(static_cast<const I*>(p)); }

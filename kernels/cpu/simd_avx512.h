@@ -95,6 +95,7 @@ inline I bits_of(F x) { return _mm512_castps_si512(x); }
 
 // Pairs of bfloat16 times pairs, summed into fp32: a's low value first where it takes two steps.
 #ifdef __AVX512BF16__
+constexpr bool kPairDots = true;  // one instruction multiplies pairs
 using Pairs = __m512bh;
 inline Pairs load_pairs(const uint16_t* p) { return reinterpret_cast<Pairs>(_mm512_loadu_si512(p)); }
 inline Pairs broadcast_pair(const uint16_t* p) {
@@ -104,6 +105,7 @@ inline Pairs broadcast_pair(const uint16_t* p) {
 }
 inline F dot(Pairs a, Pairs b, F sum) { return _mm512_dpbf16_ps(sum, a, b); }
 #else
+constexpr bool kPairDots = false;
 struct Pairs {
   F even;
   F odd;
@@ -120,6 +122,20 @@ inline Pairs broadcast_pair(const uint16_t* p) {
 }
 inline F dot(Pairs a, Pairs b, F sum) { return fma(a.odd, b.odd, fma(a.even, b.even, sum)); }
 #endif
+
+// kLanes values of either as pairs (even, odd).
+inline I pair_up(const uint16_t* even, const uint16_t* odd) {
+  const I low = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(even)));
+  const I high = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(odd)));
+  return _mm512_or_si512(low, _mm512_slli_epi32(high, 16));
+}
+inline Pairs as_pairs(I x) {
+#ifdef __AVX512BF16__
+  return reinterpret_cast<Pairs>(x);
+#else
+  return split(x);
+#endif
+}
 
 // Integers, 32 bits a lane, or four bytes.
 inline I zero_bits() { return _mm512_setzero_si512(); }
