@@ -29,6 +29,7 @@ class Results:
     def __init__(self, path):
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
+        self.rates = {}  # (model, what): {(ranks, threads): tokens/s}
         self.stamp = stamp()
         self.file = open(path, "w", newline="")
         self.writer = csv.writer(self.file)
@@ -38,7 +39,29 @@ class Results:
         self.writer.writerow([*self.stamp, model, ranks, threads, what, value, unit])
         self.file.flush()
         split = f"{ranks} x {threads}" if ranks else ""
+        if unit == "tokens/s":
+            self.rates.setdefault((model, what), {})[ranks, threads] = float(value)
         print(f"{model:18} {split:6} {what:32} {value:>10} {unit}", flush=True)
+
+    def plot(self, path):
+        import matplotlib
+        matplotlib.use("Agg")
+        from matplotlib import pyplot
+        models = sorted({model for model, _ in self.rates})
+        figure, axes = pyplot.subplots(1, len(models), figsize=(5.5 * len(models), 4), squeeze=False)
+        for axis, model in zip(axes[0], models):
+            whats = [what for one, what in self.rates if one == model]
+            for i, (ranks, threads) in enumerate(SPLITS):
+                rates = [self.rates[model, what].get((ranks, threads), 0) for what in whats]
+                bars = axis.bar([x + (i - 0.5) * 0.4 for x in range(len(whats))], rates, 0.4, label=f"{ranks} ranks × {threads} threads")
+                axis.bar_label(bars, fmt="%.0f", fontsize=7)
+            axis.set_xticks(range(len(whats)), whats, rotation=30, ha="right")
+            axis.set_title(model)
+            axis.set_ylabel("tokens/s")
+        axes[0][0].legend()
+        figure.suptitle(f"commit {self.stamp[0]}, {self.stamp[1]}, {self.stamp[2]}", fontsize=8)
+        figure.tight_layout()
+        figure.savefig(path, dpi=120)
 
 
 def kernels(results):
@@ -70,6 +93,18 @@ def engine(results, model, directory, rounds):
             weights = int(row["weights_mib"])
         results.add(model, ranks, threads, "resident, largest rank", memory, "MiB")
         results.add(model, ranks, threads, "weights of that rank", weights, "MiB")
+
+
+def context(results, model, directory, depths=(8192, 32768)):
+    """Long prompts and decode behind them, in int8, beside the KV bytes that each new token reads."""
+    for kv_type in ("bfloat16", "int8"):
+        for depth in depths:
+            command = [str(BIN / "engine_bench"), "--model", str(directory), "--threads", str(SPLITS[0][1]), "--rounds", "1", "--quantization", "int8",
+                       "--kv-cache-dtype", kv_type, "--prefill", str(depth), "--decode", "1", "--depth", str(depth), "--new-tokens", "32"]
+            out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            for row in csv.DictReader(line for line in out.splitlines() if not line.startswith("#")):
+                name = f"prefill {depth}" if row["what"] == "prefill" else f"decode at {depth}"
+                results.add(model, *SPLITS[0], f"int8, KV {kv_type}: {name}", row["tokens_per_second"], "tokens/s")
 
 
 def evict(directory):
@@ -126,21 +161,21 @@ def cluster(results, model, directory):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="kernels,engine,cluster")
+    parser.add_argument("--only", default="kernels,engine,cluster", help="and context: minutes of long prompts on the last model")
     parser.add_argument("--models", default="small-qwen3moe,medium-qwen3moe")
     parser.add_argument("--checkpoints", type=pathlib.Path, default=ROOT / "build" / "bench")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--csv", type=pathlib.Path, default=ROOT / "build" / "bench" / "results.csv")
     a = parser.parse_args()
     parts = a.only.split(",")
-    if unknown := set(parts) - {"kernels", "engine", "cluster"}:
+    if unknown := set(parts) - {"kernels", "engine", "cluster", "context"}:
         parser.error(f"--only: no part {', '.join(sorted(unknown))}")
     results = Results(a.csv)
     print(f"commit {results.stamp[0]}, {results.stamp[1]}, {results.stamp[2]}")
     if "kernels" in parts:
         kernels(results)
     for model in a.models.split(","):
-        if not {"engine", "cluster"} & set(parts):
+        if not {"engine", "cluster", "context"} & set(parts):
             break
         directory = checkpoint(a.checkpoints, model)
         bandwidth(results)
@@ -148,7 +183,12 @@ def main():
             engine(results, model, directory, a.rounds)
         if "cluster" in parts:
             cluster(results, model, directory)
+        if "context" in parts and model == a.models.split(",")[-1]:
+            context(results, model, directory)
     print(f"rows in {a.csv}")
+    if results.rates:
+        results.plot(a.csv.with_suffix(".png"))
+        print(f"plot in {a.csv.with_suffix('.png')}")
 
 
 if __name__ == "__main__":
