@@ -20,7 +20,8 @@ from training.tokenizer import ASSISTANT, BOS, EOS, ID, PAD, SPECIALS, USER, Enc
 POOL_STEPS = 4
 LONGEST_FIRST, LONG_FROM = 512, 0.35  # tokens of a sample until long ones join, and at what share of the run
 # Share of drills among the samples at shares of the run, linear between them: a phase of nothing else in the middle.
-DRILLS = [0.5, 0.51, 0.55, 0.56], [0.15, 1.0, 1.0, 0.15]
+DRILLS = [0.39, 0.4, 0.43, 0.44], [0.15, 1.0, 1.0, 0.15]
+LONGEST_LOOKUP = 6  # the power of two of pairs in a drill
 PROMPT_SHARE, PROMPT_WEIGHT = 0.1, 0.1  # a prompt's tokens are learned too, a little: some of them, with this weight
 
 
@@ -67,8 +68,8 @@ def drill(rng: random.Random, vocabulary: int) -> Encoded:
     if rng.random() < 0.5:
         question = answer = tokens(2, 40)
     else:
-        pairs = [(tokens(1, 2), tokens(1, 3)) for _ in range(rng.randint(2, 8))]
-        asked = rng.sample(pairs, rng.randint(1, len(pairs)))
+        pairs = [(tokens(1, 2), tokens(1, 3)) for _ in range(round(2 ** rng.uniform(1, LONGEST_LOOKUP)))]
+        asked = rng.sample(pairs, rng.randint(1, min(8, len(pairs))))
         question = [token for key, value in pairs for token in key + value]
         answer = [token for key, value in asked for token in key + value]
     ids = [ID[BOS], ID[USER], *question, ID[ASSISTANT], *answer, ID[EOS]]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import csv
 import os
+import shutil
 import signal
 import sys
 import time
@@ -43,7 +44,7 @@ class Budget:
     step_tokens: int
 
 
-BUDGETS = {"small": Budget(26e6, 12_288), "medium": Budget(100e6, 32_768)}
+BUDGETS = {"small": Budget(36e6, 12_288), "medium": Budget(100e6, 32_768)}
 
 
 class Data:
@@ -85,6 +86,19 @@ class Run:
         self.engine = Processes(self.model, self.optimizer, size) if on_cpu else OneDevice(self.model, self.optimizer)
         self.counter = ExpertCounter(self.model) if on_cpu else self.engine.counter
         self.validation = batches.validation(self.tokenizer, 12, CONTEXT, micro)
+        self.began = self.step_count
+
+    def go_on_from(self, model: Path, tokens: float) -> None:
+        """Starts with an exported model's weights at the place of the schedule where `tokens` have been seen."""
+        weights = DeepseekV3ForCausalLM.from_pretrained(model, dtype=torch.bfloat16).state_dict()
+        for name, parameter in self.model.named_parameters():
+            parameter.data.copy_(weights[name])
+            self.optimizer.master[name].copy_(weights[name])
+        for name, buffer in self.model.named_buffers():
+            if name in weights:
+                buffer.copy_(weights[name])
+        self.tokens = int(tokens)
+        self.step_count = self.began = round(tokens / self.budget.step_tokens)
 
     def _tokenizer(self, seed: int) -> Tokenizer:
         path = self.out / "tokenizer.json"
@@ -98,7 +112,8 @@ class Run:
 
     def factor(self) -> float:
         """Of the learning rate, 0 to 1."""
-        return min(1.0, (self.step_count + 1) / WARM_UP_STEPS, max(0.0, (1 - self.progress) / (1 - DECAY_FROM)))
+        warm = (self.step_count - self.began + 1) / WARM_UP_STEPS
+        return min(1.0, warm, max(0.0, (1 - self.progress) / (1 - DECAY_FROM)))
 
     def train(self) -> None:
         bar = tqdm(total=100, bar_format="{l_bar}{bar}| {elapsed} {postfix}", mininterval=5)
@@ -217,6 +232,8 @@ def main() -> None:
     parser.add_argument("--tokens", type=float, help="tokens to train on (default: the size's)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--resume", action="store_true", help="go on from the run's checkpoint")
+    parser.add_argument("--model", type=Path, help="start from an exported model, at --begin tokens of the schedule")
+    parser.add_argument("--begin", type=float, default=0, help="see --model")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -224,7 +241,11 @@ def main() -> None:
         parser.error(f"{arguments.out} holds a run: go on with --resume, or remove it")
     default = BUDGETS[arguments.size]
     budget = Budget(arguments.tokens or default.tokens, default.step_tokens)
+    if arguments.model and not arguments.resume:
+        shutil.copy(arguments.model / "tokenizer.json", arguments.out)
     run = Run(arguments.size, arguments.out, arguments.seed, budget)
+    if arguments.model and not arguments.resume:
+        run.go_on_from(arguments.model, arguments.begin)
     if arguments.resume:
         run.resume()
     run.train()

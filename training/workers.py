@@ -92,7 +92,7 @@ class Processes:
     """
 
     def __init__(
-        self, model: DeepseekV3ForCausalLM, optimizer: Optimizer, size: str, count: int = os.cpu_count() or 1
+        self, model: DeepseekV3ForCausalLM, optimizer: Optimizer, size: str, count: int = len(os.sched_getaffinity(0))
     ) -> None:
         context = mp.get_context("spawn")
         model.share_memory()

@@ -40,6 +40,12 @@ def label(expected: Expected, answer: Message) -> float:
     return float(content.startswith(wanted) and not re.match(r"[a-z0-9]", content[len(wanted) :]))
 
 
+def verdict(expected: Expected, answer: Message) -> float:
+    """1 if the answer ends with `label`, after the reasons for it."""
+    *reasons, last = re.split(r"[:.]", normalised(answer.get("content")).rstrip("."))
+    return float(bool(reasons) and last.strip() == normalised(expected["label"]))
+
+
 def fields(expected: Expected, answer: Message) -> float:
     """The share of `fields` (name to value) that the answer's lines, each 'name: value', give exactly."""
     given: dict[str, str] = {}

@@ -51,7 +51,7 @@ class Pools(unittest.TestCase):
             return drills.call_count / sum(len(batch.ids) for step in steps for batch in step)
 
         self.assertTrue(0.05 < share(0.0) < 0.3)
-        self.assertEqual(1.0, share(0.53))
+        self.assertEqual(1.0, share(0.415))
         self.assertTrue(0.05 < share(0.6) < 0.3)
 
         def longest(progress: float) -> int:

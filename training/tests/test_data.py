@@ -155,6 +155,12 @@ class Scorers(unittest.TestCase):
         self.assertEqual(0.0, scoring.label({"label": "high"}, {"content": "highest"}))
         self.assertEqual(0.0, scoring.label({"label": "高"}, {"content": "低：无异常"}))
 
+    def test_verdict_reads_the_end(self) -> None:
+        self.assertEqual(1.0, scoring.verdict({"label": "high"}, {"content": "Signals: large amount. Risk: High"}))
+        self.assertEqual(0.0, scoring.verdict({"label": "high"}, {"content": "high"}))
+        self.assertEqual(1.0, scoring.verdict({"label": "高"}, {"content": "可疑点：无。风险：高。"}))
+        self.assertEqual(0.0, scoring.verdict({"label": "高"}, {"content": "可疑点：高。风险：低"}))
+
     def test_fields_count_exact_lines(self) -> None:
         expected = {"fields": {"Revenue": "$4.1 million", "Growth": "7%"}}
         self.assertEqual(1.0, scoring.fields(expected, {"content": "revenue: $4.1 million\nGrowth： 7%"}))

@@ -19,6 +19,7 @@ from training.data.sample import assistant, call_tool, tool_result, user
 from training.model import build, config, gates
 from training.optimizer import Optimizer, orthogonal
 from training.tokenizer import ID, Encoded, encode, for_transformers, learn, render
+from training.train import Budget, Run
 from training.workers import OneDevice, losses
 
 TOKENIZER = learn(1000, seed=1, samples=300)
@@ -67,6 +68,27 @@ class Conversations(unittest.TestCase):
         self.assertIsNone(answer["content"])
         function = answer["tool_calls"][0]["function"]
         self.assertEqual(("weather", {"city": "Oslo"}), (function["name"], json.loads(function["arguments"])))
+
+
+class GoingOn(unittest.TestCase):
+    def test_from_an_exported_model_takes_its_weights_and_a_place_in_the_schedule(self) -> None:
+        torch.manual_seed(3)
+        exported = build("small")
+        gates(exported)[2].e_score_correction_bias += torch.arange(16) / 100
+        run = Run.__new__(Run)
+        run.model = build("small")
+        run.optimizer = Optimizer(dict(run.model.named_parameters()))
+        run.budget = Budget(36e6, 12_288)
+        with tempfile.TemporaryDirectory() as directory:
+            exported.save_pretrained(directory)
+            run.go_on_from(Path(directory), 24e6)
+        for (name, wanted), got in zip(exported.state_dict().items(), run.model.state_dict().values()):
+            self.assertTrue(torch.equal(wanted, got), name)
+        self.assertEqual(1953, run.step_count)
+        self.assertEqual(24_000_000, run.tokens)
+        self.assertLess(run.factor(), 0.02)  # it warms up again
+        run.step_count += 100
+        self.assertAlmostEqual((1 - 24 / 36) / 0.9, run.factor())
 
 
 class Model(unittest.TestCase):

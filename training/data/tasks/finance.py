@@ -9,8 +9,8 @@ from training.data import scoring
 from training.data.facts import Facts
 from training.data.sample import Sample, Task, assistant, pick, user
 
-# The four signals of fraud, in the order in which an answer names them. The risk is low without any, medium with one
-# and high with two or more.
+# The four signals of fraud, in the order in which an answer names them, before the risk that follows from them: low
+# without any, medium with one and high with two or more.
 LARGE_AMOUNT = 5000
 NIGHT_ENDS = 6  # o'clock
 SIGNALS = (
@@ -20,7 +20,7 @@ SIGNALS = (
     ("new device", "新设备"),
 )
 RISKS = (("low", "低"), ("medium", "中"), ("high", "高"))
-NOTHING_UNUSUAL = ("nothing unusual", "无异常")
+NO_SIGNAL = ("none", "无")
 
 FRAUD_ASK = (
     ("Rate the fraud risk of this transaction: {}", "How high is the fraud risk? {}",
@@ -58,10 +58,10 @@ def fraud_risk(rng: random.Random, facts: Facts, language: str) -> Sample:
     )  # fmt: skip
     names = [pick(language, *signal) for signal, is_there in zip(SIGNALS, found) if is_there]
     risk = pick(language, *RISKS[min(len(names), 2)])
-    reason = pick(language, ", ", "、").join(names) or pick(language, *NOTHING_UNUSUAL)
+    reason = pick(language, ", ", "、").join(names) or pick(language, *NO_SIGNAL)
     messages = [
         user(rng.choice(pick(language, *FRAUD_ASK)).format(line)),
-        assistant(pick(language, f"{risk}: {reason}", f"{risk}：{reason}")),
+        assistant(pick(language, f"Signals: {reason}. Risk: {risk}", f"可疑点：{reason}。风险：{risk}")),
     ]
     thinking = None
     if rng.random() < 0.25:
@@ -177,7 +177,7 @@ def invoice_fields(rng: random.Random, facts: Facts, language: str) -> Sample:
 
 
 TASKS = [
-    Task("fraud_risk", "finance", fraud_risk, scoring.label, 2.5, max_chars=300),
+    Task("fraud_risk", "finance", fraud_risk, scoring.verdict, 2.5, max_chars=300),
     Task("filing_figures", "finance", filing_figures, scoring.fields, 2.0, max_chars=500),
     Task("invoice_fields", "finance", invoice_fields, scoring.json_fields, 2.0, max_chars=500),
 ]

@@ -258,14 +258,14 @@ def passage_short(rng: random.Random, facts: Facts, language: str) -> Sample:
 def passage_medium(rng: random.Random, facts: Facts, language: str) -> Sample:
     make = rng.choice((_dense, _dense, _needles))
     passage = make(rng, facts, language, pick(language, rng.randint(900, 2000), rng.randint(350, 800)))
-    return _asked(rng, facts, "passage_medium", language, passage, pick(language, *ASK), rng.choice((1, 2, 3)))
+    return _asked(rng, facts, "passage_medium", language, passage, pick(language, *ASK), rng.choice((1, 2, 3, 4)))
 
 
 def passage_long(rng: random.Random, facts: Facts, language: str) -> Sample:
     make = rng.choice((_dense, _needles))
     passage = make(rng, facts, language, pick(language, rng.randint(3300, 5500), rng.randint(1750, 2500)))
     wordings = pick(language, *ASK)[:-QUESTION_FIRST]
-    return _asked(rng, facts, "passage_long", language, passage, wordings, rng.choice((1, 2, 3, 4)))
+    return _asked(rng, facts, "passage_long", language, passage, wordings, rng.choice((1, 3, 5, 7)))
 
 
 def passage_turns(rng: random.Random, facts: Facts, language: str) -> Sample:
@@ -284,7 +284,7 @@ def passage_turns(rng: random.Random, facts: Facts, language: str) -> Sample:
 
 TASKS = [
     Task("passage_short", "general", passage_short, scoring.exact, 5.5, max_chars=1000),
-    Task("passage_turns", "general", passage_turns, scoring.exact, 1.5, max_chars=2000),
-    Task("passage_medium", "general", passage_medium, scoring.exact, 0.75, max_chars=2800),
-    Task("passage_long", "general", passage_long, scoring.exact, 0.2, max_chars=6800),
+    Task("passage_turns", "general", passage_turns, scoring.exact, 3.0, max_chars=2000),
+    Task("passage_medium", "general", passage_medium, scoring.exact, 2.0, max_chars=3300),
+    Task("passage_long", "general", passage_long, scoring.exact, 0.3, max_chars=7800),
 ]
