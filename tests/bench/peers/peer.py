@@ -31,11 +31,12 @@ class Peer:
         self.bench = self.build / "bin" / "peer_bench"
 
     def make(self, with_server):
-        """Builds the library, the quantizer and the benchmark; and the server, which takes longest."""
+        """Builds the library and the benchmark; of llama.cpp also the quantizer, and the server, which takes longest."""
         bin_ = self.build / "bin"
-        wanted = ["llama", "llama-quantize"] + (["llama-server"] if with_server else [])
+        wanted = ["llama"] + ([] if self.is_fork else ["llama-quantize"]) + (["llama-server"] if with_server else [])
+        programs = ["-DLLAMA_BUILD_EXAMPLES=OFF", "-DLLAMA_BUILD_SERVER=OFF"] if self.is_fork else []
         if not (self.build / "build.ninja").exists():
-            subprocess.run(["cmake", "-S", self.source, "-B", self.build, *CMAKE], check=True, stdout=subprocess.DEVNULL)
+            subprocess.run(["cmake", "-S", self.source, "-B", self.build, *CMAKE, *programs], check=True, stdout=subprocess.DEVNULL)
         print(f"building {self.name} (minutes, the first time)", flush=True)
         subprocess.run(["ninja", "-C", self.build, *wanted], check=True, stdout=subprocess.DEVNULL)
         library_folders = sorted({str(path.parent) for path in self.build.rglob("lib*.so")})
