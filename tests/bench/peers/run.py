@@ -125,7 +125,7 @@ def engines(a, table, model, directory, peers, files):
             mine = median("ours", form, what)
             table.add(model, f"{form} {what[0]} {what[1]}", mine, median("llama.cpp", form, what), median("ik_llama.cpp", form, what),
                       targets.get((form, *what), (None, None, None)), mine / most, limit=limit)
-    if main_model:
+    if main_model and "int8" in a.forms.split(","):
         two = [ours(directory, "int8", 1, [512], [32], ranks=2) for _ in range(a.rounds)] if a.threads > 1 else []
         for what in (("prefill", 512), ("decode", 32)) if two else ():
             of_two = statistics.median(one[what] for one in two)
