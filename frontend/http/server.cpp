@@ -7,6 +7,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
+#include <condition_variable>
 #include <mutex>
 #include <thread>
 #include <unordered_map>
@@ -89,6 +90,9 @@ class Server final : public HttpServer, public SessionOwner {
     // a weak handle).
     for (std::thread& thread : threads_) thread.join();
     threads_.clear();
+    // Whoever answers may hold one for a moment more, and a session must not outlive the io_context.
+    std::unique_lock lock(mutex_);
+    gone_.wait(lock, [this] { return alive_ == 0; });
   }
 
   // SessionOwner.
@@ -96,8 +100,10 @@ class Server final : public HttpServer, public SessionOwner {
   RequestHandler& handler() override { return handler_; }
   bool draining() const override { return draining_; }
   void ended(uint64_t id) override {
+    decltype(sessions_)::node_type ended;  // freed after the lock, which freeing takes
     const std::lock_guard lock(mutex_);
-    if (sessions_.erase(id) > 0) --connections_;
+    ended = sessions_.extract(id);
+    if (!ended.empty()) --connections_;
   }
 
  private:
@@ -138,7 +144,13 @@ class Server final : public HttpServer, public SessionOwner {
     {
       const std::lock_guard lock(mutex_);
       const uint64_t id = next_id_++;
-      session = std::make_shared<Session>(*this, id, std::move(socket));
+      session = std::shared_ptr<Session>(new Session(*this, id, std::move(socket)), [this](Session* last) {
+        delete last;
+        const std::lock_guard freed(mutex_);
+        --alive_;
+        gone_.notify_all();
+      });
+      ++alive_;
       sessions_.emplace(id, session);
       ++connections_;
     }
@@ -167,9 +179,11 @@ class Server final : public HttpServer, public SessionOwner {
   std::atomic<bool> draining_{false};
   std::atomic<bool> stopping_{false};
   std::atomic<uint32_t> connections_{0};
-  std::mutex mutex_;  // guards the two below
+  std::mutex mutex_;  // guards the three below
+  size_t alive_ = 0;  // sessions that somebody still holds
   std::unordered_map<uint64_t, std::shared_ptr<Session>> sessions_;
   uint64_t next_id_ = 1;
+  std::condition_variable gone_;  // alive_ went down
   std::vector<std::thread> threads_;
 };
 
