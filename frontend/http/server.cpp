@@ -2,12 +2,14 @@
 
 #include <atomic>
 #include <boost/asio/dispatch.hpp>
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
 #include <condition_variable>
+#include <future>
 #include <mutex>
 #include <thread>
 #include <unordered_map>
@@ -32,6 +34,7 @@ class Server final : public HttpServer, public SessionOwner {
       : options_(options),
         handler_(handler),
         io_(static_cast<int>(options.threads)),
+        work_(io_.get_executor()),
         strand_(asio::make_strand(io_)),
         acceptor_(strand_),
         retry_(strand_),
@@ -79,20 +82,26 @@ class Server final : public HttpServer, public SessionOwner {
     if (threads_.empty()) return;
     SWITCHYARD_CHECK(!on_server_thread());
     stopping_ = true;
-    asio::post(strand_, [this] {
+    std::promise<void> closed;
+    asio::post(strand_, [&] {
       error_code ignored;
       acceptor_.close(ignored);
       sweeper_.cancel();
       retry_.cancel();
+      closed.set_value();
     });
+    closed.get_future().wait();  // no session begins after this
     for (const auto& session : sessions()) session->close();
-    // The threads end by themselves once the last session is gone; an answer in the making holds none (its Responder is
-    // a weak handle).
+    // Not only connections hold sessions: whoever answers does for a moment, and so does what was posted to one. An
+    // answer in the making holds none (its Responder is a weak handle). The threads run until the last one is freed: it
+    // must not outlive the io_context, and what is posted must find a thread.
+    {
+      std::unique_lock lock(mutex_);
+      gone_.wait(lock, [this] { return alive_ == 0; });
+    }
+    work_.reset();
     for (std::thread& thread : threads_) thread.join();
     threads_.clear();
-    // Whoever answers may hold one for a moment more, and a session must not outlive the io_context.
-    std::unique_lock lock(mutex_);
-    gone_.wait(lock, [this] { return alive_ == 0; });
   }
 
   // SessionOwner.
@@ -155,7 +164,6 @@ class Server final : public HttpServer, public SessionOwner {
       ++connections_;
     }
     session->start(full);
-    if (stopping_) session->close();  // stop() may have looked through the sessions before
   }
 
   void sweep() {
@@ -171,6 +179,7 @@ class Server final : public HttpServer, public SessionOwner {
   const ServerOptions options_;
   RequestHandler& handler_;
   asio::io_context io_;
+  asio::executor_work_guard<asio::io_context::executor_type> work_;  // until stop() has seen every session freed
   asio::strand<asio::io_context::executor_type> strand_;  // of the three below
   tcp::acceptor acceptor_;
   asio::steady_timer retry_;
