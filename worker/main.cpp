@@ -116,6 +116,16 @@ Result<std::vector<LayerPlacement>> layer_placements(const RankAssignment& assig
 }
 
 // Everything from here on returns the cause of a failed start, or of a group's end.
+Result<std::unique_ptr<Exchange>> choose_exchange(const config::ClusterConfig& config, const MpiWorld& world,
+                                                  const checkpoint::ModelSpec& spec, const WeightForms& forms,
+                                                  const kernels::OpTable& ops, kernels::ThreadPool& pool) {
+  const uint32_t deadline = config.worker.step_deadline_ms;
+  const ExchangeShape shape =
+      exchange_shape(spec, forms, ops, config.worker.max_num_batched_tokens + config.worker.max_num_seqs);
+  if (config.worker.exchange == "mpi") return make_message_exchange(make_mpi_transport(deadline), shape);
+  return make_exchange(world.size == 1 ? make_single_transport() : make_mpi_transport(deadline), shape, pool, deadline);
+}
+
 Status serve(const config::ClusterConfig& config, const MpiWorld& world, const sigset_t& signals) {
   if (world.size != config.worker.data_parallel_size) {
     return Error{Errc::kInvalid, fmt::format("started with {} ranks, but worker.data_parallel_size is {}", world.size,
@@ -169,9 +179,7 @@ Status serve(const config::ClusterConfig& config, const MpiWorld& world, const s
       log_warn("packed weights not kept", {{"rank", world.rank}, {"why", weights->cache_error}});
   }
 
-  const bool alone = world.size == 1 && config.worker.exchange != "mpi";
-  const std::unique_ptr<Exchange> exchange =
-      make_host_exchange(alone ? make_single_transport() : make_mpi_transport(config.worker.step_deadline_ms));
+  SWITCHYARD_ASSIGN(const std::unique_ptr<Exchange> exchange, choose_exchange(config, world, spec, forms, *ops, pool));
   Model model(spec, *weights, placement, *ops, pool, *exchange, kv_memory, grouping, max_model_len);
   KvCache kv(groups, config.worker.block_size, config.worker.enable_prefix_caching);
   EngineLimits limits;
@@ -190,6 +198,7 @@ Status serve(const config::ClusterConfig& config, const MpiWorld& world, const s
                             {"epoch", assignment.epoch},
                             {"backend", ops->name},
                             {"threads", threads},
+                            {"exchange", exchange->name()},
                             {"weights_mib", weights->bytes >> 20},
                             {"kv_mib", kv_memory.bytes() >> 20},
                             {"max_model_len", max_model_len}});

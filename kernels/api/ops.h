@@ -197,10 +197,10 @@ struct OpTable {
   // (rows, k).
   void (*route)(ThreadPool& pool, const RouterSpec& spec, const float* logits, const float* correction_bias,
                 uint32_t rows, int32_t* ids, float* weights);
-  // out[r] += sum over j = 0 .. top_k-1, in that order, of weights[r][j] * answers[source[r * top_k + j]]; summed in
-  // fp32 with fma, then added.
-  void (*combine)(ThreadPool& pool, const float* answers, const uint32_t* source, const float* weights, uint32_t rows,
-                  uint32_t top_k, uint32_t d, float* out);
+  // out[r] += sum over j = 0 .. top_k-1, in that order, of weights[r][j] * answers[r][j]; summed in fp32 with fma, then
+  // added. answers: (rows, top_k) pointers to d values each.
+  void (*combine)(ThreadPool& pool, const float* const* answers, const float* weights, uint32_t rows, uint32_t top_k,
+                  uint32_t d, float* out);
 
   // --- attention
   // -------------------------------------------------------------------------------------------------------------

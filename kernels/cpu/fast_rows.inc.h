@@ -119,25 +119,23 @@ void rope(ThreadPool& pool, const RopeSpec& spec, const float* cos_sin, const ui
   });
 }
 
-void combine(ThreadPool& pool, const float* answers, const uint32_t* source, const float* weights, uint32_t rows,
-             uint32_t top_k, uint32_t d, float* out) {
+void combine(ThreadPool& pool, const float* const* answers, const float* weights, uint32_t rows, uint32_t top_k,
+             uint32_t d, float* out) {
   pool.parallel_for(rows, rows_per_part(size_t{d} * top_k), [&](size_t begin, size_t end) {
     for (size_t r = begin; r < end; ++r) {
-      const uint32_t* from = source + r * top_k;
+      const float* const* from = answers + r * top_k;
       const float* weight = weights + r * top_k;
       float* to = out + r * d;
       by_vectors(
           d,
           [&](size_t i) {
             F sum = zero();
-            for (uint32_t j = 0; j < top_k; ++j)
-              sum = fma(broadcast(weight[j]), load(answers + size_t{from[j]} * d + i), sum);
+            for (uint32_t j = 0; j < top_k; ++j) sum = fma(broadcast(weight[j]), load(from[j] + i), sum);
             store(to + i, add(load(to + i), sum));
           },
           [&](size_t i, size_t n) {
             F sum = zero();
-            for (uint32_t j = 0; j < top_k; ++j)
-              sum = fma(broadcast(weight[j]), load_first(answers + size_t{from[j]} * d + i, n), sum);
+            for (uint32_t j = 0; j < top_k; ++j) sum = fma(broadcast(weight[j]), load_first(from[j] + i, n), sum);
             store_first(to + i, add(load_first(to + i, n), sum), n);
           });
     }

@@ -27,8 +27,8 @@ void add(ThreadPool& pool, float* x, const float* y, size_t count);
 void add_gated(ThreadPool& pool, float* x, const float* y, const float* gate, uint32_t rows, uint32_t d);
 void rope(ThreadPool& pool, const RopeSpec& spec, const float* cos_sin, const uint32_t* positions, float* x,
           size_t x_row_stride, uint32_t rows, uint32_t heads, uint32_t head_dim);
-void combine(ThreadPool& pool, const float* answers, const uint32_t* source, const float* weights, uint32_t rows,
-             uint32_t top_k, uint32_t d, float* out);
+void combine(ThreadPool& pool, const float* const* answers, const float* weights, uint32_t rows, uint32_t top_k,
+             uint32_t d, float* out);
 
 // plain_attention.cpp. A block holds k (kv_heads, block_tokens, k_dim), then v (kv_heads, block_tokens, v_dim) unless
 // it is k's prefix.

@@ -77,14 +77,13 @@ void rope(ThreadPool& pool, const RopeSpec& spec, const float* cos_sin, const ui
   });
 }
 
-void combine(ThreadPool& pool, const float* answers, const uint32_t* source, const float* weights, uint32_t rows,
-             uint32_t top_k, uint32_t d, float* out) {
+void combine(ThreadPool& pool, const float* const* answers, const float* weights, uint32_t rows, uint32_t top_k,
+             uint32_t d, float* out) {
   pool.parallel_for(rows, 1, [&](size_t begin, size_t end) {
     for (size_t r = begin; r < end; ++r) {
       for (uint32_t i = 0; i < d; ++i) {
         float sum = 0.0F;
-        for (size_t j = r * top_k; j < (r + 1) * top_k; ++j)
-          sum = std::fma(weights[j], answers[size_t{source[j]} * d + i], sum);
+        for (size_t j = r * top_k; j < (r + 1) * top_k; ++j) sum = std::fma(weights[j], answers[j][i], sum);
         out[r * d + i] += sum;
       }
     }

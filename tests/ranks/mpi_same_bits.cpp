@@ -46,6 +46,7 @@ int run() {
       SWITCHYARD_CHECK(checkpoint.ok());
       GroupOptions options;
       options.form = form;
+      options.messages = form == kernels::WeightForm::kBfloat16 || form == kernels::WeightForm::kInt4;
       options.max_num_seqs = 1;
       const auto& spec = checkpoint->spec();
       RankModel group(*checkpoint, options, make_placement(spec, world.size, 5),

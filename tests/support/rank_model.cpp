@@ -7,6 +7,8 @@
 namespace switchyard::testing {
 namespace {
 
+constexpr uint32_t kDeadlineMs = 60000;
+
 template <typename T>
 T must(Result<T> result) {
   if (!result.ok()) {
@@ -42,7 +44,10 @@ RankModel::RankModel(const checkpoint::Checkpoint& c, const GroupOptions& option
                      const std::vector<worker::LayerPlacement>& placement, std::unique_ptr<worker::Transport> transport)
     : checkpoint(c), ops(backend(options.backend)), pool(options.threads), grouping(worker::KvGrouping::of(c.spec())) {
   const auto& spec = checkpoint.spec();
-  exchange = worker::make_host_exchange(std::move(transport));
+  const auto shape = worker::exchange_shape(spec, worker::WeightForms::of(options.form), ops,
+                                            options.max_num_batched_tokens + options.max_num_seqs);
+  exchange = options.messages ? worker::make_message_exchange(std::move(transport), shape)
+                              : must(worker::make_exchange(std::move(transport), shape, pool, kDeadlineMs));
   weights = must(worker::ModelWeights::load(checkpoint, worker::WeightForms::of(options.form), placement,
                                             exchange->rank(), ops, pool, nullptr));
   const auto kv_type = worker::kv_type_of(options.kv_cache_dtype, options.form == kernels::WeightForm::kFloat32);

@@ -19,6 +19,7 @@ struct GroupOptions {
   kernels::WeightForm form = kernels::WeightForm::kFloat32;
   std::string kv_cache_dtype = "auto";
   std::string backend = "auto";
+  bool messages = false;        // exchange messages where ranks could share memory
   uint64_t placement_seed = 0;  // 0: balanced by expert id; else experts on random ranks
   uint32_t max_num_batched_tokens = 512;
   uint32_t max_num_seqs = 64;

@@ -50,8 +50,15 @@ GroupRun run_group(const checkpoint::Checkpoint& checkpoint, const GroupOptions&
   const auto on_work = [&](uint64_t burst) {
     for (auto& engine : engines) engine->begin(burst);
   };
+  models.resize(options.ranks);
+  std::vector<std::thread> makers;  // the ranks agree on their exchange as they come up
   for (uint32_t r = 0; r < options.ranks; ++r) {
-    models.push_back(std::make_unique<RankModel>(checkpoint, options, placement, std::move(transports[r])));
+    makers.emplace_back([&, r] {
+      models[r] = std::make_unique<RankModel>(checkpoint, options, placement, std::move(transports[r]));
+    });
+  }
+  for (auto& maker : makers) maker.join();
+  for (uint32_t r = 0; r < options.ranks; ++r) {
     caches.push_back(std::make_unique<worker::KvCache>(models[r]->groups, options.block_size, options.share_prefixes));
     worker::EngineLimits limits;
     limits.scheduler = {options.max_num_seqs, 4096, options.max_model_len};

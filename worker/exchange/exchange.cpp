@@ -1,184 +1,9 @@
 #include "worker/exchange/exchange.h"
 
-#include <chrono>
-#include <cstring>
-#include <string>
-#include <utility>
-
-#include "common/base/buffer.h"
+#include "common/base/log.h"
+#include "worker/exchange/shared_exchange.h"
 
 namespace switchyard::worker {
-namespace {
-
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-class HostExchange final : public Exchange {
- public:
-  explicit HostExchange(std::unique_ptr<Transport> transport) : transport_(std::move(transport)) {}
-
-  uint32_t rank() const override { return transport_->rank(); }
-  uint32_t size() const override { return transport_->size(); }
-
-  Result<ReceivedRows> dispatch(const LayerPlacement& placement, const void* rows, size_t row_bytes, uint32_t row_count,
-                                const int32_t* experts, uint32_t top_k) override {
-    const auto start = std::chrono::steady_clock::now();
-    order_rows(placement, static_cast<const std::byte*>(rows), row_bytes, row_count, experts, top_k);
-
-    const uint32_t ranks = size();
-    const auto slots = static_cast<uint32_t>(placement.experts[rank()].size());
-    slot_offsets_.assign(slots + 1, 0);
-    if (ranks == 1) {
-      // Everything is home already, in (slot, row) order.
-      for (uint32_t slot = 0; slot < slots; ++slot) slot_offsets_[slot + 1] = slot_offsets_[slot] + counts_[slot];
-      received_count_ = row_count * top_k;
-      dispatch_seconds_ += seconds_since(start);
-      return ReceivedRows{sent_.data(), slot_offsets_, received_count_};
-    }
-
-    SWITCHYARD_TRY(exchange_counts(placement, slots));
-
-    received_count_ = recv_offsets_[ranks];
-    std::byte* arrived = arrived_.reserve(received_count_ * row_bytes);
-    SWITCHYARD_TRY(
-        transport_->all_to_all(sent_.data(), send_offsets_.data(), arrived, recv_offsets_.data(), row_bytes));
-    bytes_sent_ += (uint64_t{send_offsets_[ranks]} - (send_offsets_[rank() + 1] - send_offsets_[rank()])) * row_bytes;
-
-    // Arrived: (source, slot, row). Laid out: (slot, source, row).
-    std::byte* laid_out = laid_out_.reserve(received_count_ * row_bytes);
-    uint32_t at = 0;
-    runs_.clear();
-    for (uint32_t slot = 0; slot < slots; ++slot) {
-      slot_offsets_[slot] = at;
-      for (uint32_t source = 0; source < ranks; ++source) {
-        const uint32_t count = received_counts_[source * slots + slot];
-        if (count == 0) continue;
-        runs_.push_back({next_from_[source], at, count});
-        std::memcpy(laid_out + at * row_bytes, arrived + next_from_[source] * row_bytes, count * row_bytes);
-        next_from_[source] += count;
-        at += count;
-      }
-    }
-    slot_offsets_[slots] = at;
-    dispatch_seconds_ += seconds_since(start);
-    return ReceivedRows{laid_out, slot_offsets_, received_count_};
-  }
-
-  Status combine(const float* answers, uint32_t width) override {
-    const auto start = std::chrono::steady_clock::now();
-    if (size() == 1) {
-      home_ = answers;
-      combine_seconds_ += seconds_since(start);
-      return {};
-    }
-    float* leaving = leaving_.reserve(size_t{received_count_} * width);
-    for (const Run& run : runs_) {
-      std::memcpy(leaving + size_t{run.arrived} * width, answers + size_t{run.laid_out} * width,
-                  size_t{run.count} * width * sizeof(float));
-    }
-    float* home = home_buffer_.reserve(size_t{send_offsets_[size()]} * width);
-    SWITCHYARD_TRY(
-        transport_->all_to_all(leaving, recv_offsets_.data(), home, send_offsets_.data(), width * sizeof(float)));
-    bytes_sent_ +=
-        (uint64_t{received_count_} - (recv_offsets_[rank() + 1] - recv_offsets_[rank()])) * width * sizeof(float);
-    home_ = home;
-    combine_seconds_ += seconds_since(start);
-    return {};
-  }
-
-  const float* home_answers() const override { return home_; }
-  std::span<const uint32_t> home_index() const override { return home_index_; }
-  Status all_gather(const void* mine, size_t bytes, void* all) override {
-    return transport_->all_gather(mine, bytes, all);
-  }
-  ExchangeStats stats() const override { return {bytes_sent_, dispatch_seconds_, combine_seconds_}; }
-
- private:
-  // A run of rows of one slot from one source, before and after laying out.
-  struct Run {
-    uint32_t arrived;
-    uint32_t laid_out;
-    uint32_t count;
-  };
-
-  // Copies this rank's rows, once a choice, into the order (destination rank, slot, row).
-  void order_rows(const LayerPlacement& placement, const std::byte* rows, size_t row_bytes, uint32_t row_count,
-                  const int32_t* experts, uint32_t top_k) {
-    const auto expert_count = static_cast<uint32_t>(placement.rank_of_expert.size());
-    const uint32_t choices = row_count * top_k;
-    count_of_expert_.assign(expert_count, 0);
-    for (uint32_t i = 0; i < choices; ++i) ++count_of_expert_[static_cast<uint32_t>(experts[i])];
-
-    send_offsets_.assign(size() + 1, 0);
-    counts_.clear();
-    next_of_expert_.resize(expert_count);
-    uint32_t at = 0;
-    for (uint32_t r = 0; r < size(); ++r) {
-      send_offsets_[r] = at;
-      for (const uint32_t expert : placement.experts[r]) {
-        next_of_expert_[expert] = at;
-        counts_.push_back(count_of_expert_[expert]);
-        at += count_of_expert_[expert];
-      }
-    }
-    send_offsets_[size()] = at;
-    SWITCHYARD_CHECK(at == choices);
-
-    home_index_.resize(choices);
-    std::byte* sent = sent_.reserve(choices * row_bytes);
-    for (uint32_t row = 0; row < row_count; ++row) {
-      for (uint32_t j = 0; j < top_k; ++j) {
-        const uint32_t position = next_of_expert_[static_cast<uint32_t>(experts[row * top_k + j])]++;
-        home_index_[row * top_k + j] = position;
-        std::memcpy(sent + position * row_bytes, rows + row * row_bytes, row_bytes);
-      }
-    }
-  }
-
-  // Tells every rank how many rows its slots get from here.
-  Status exchange_counts(const LayerPlacement& placement, uint32_t slots) {
-    const uint32_t ranks = size();
-    count_send_offsets_.assign(ranks + 1, 0);
-    count_recv_offsets_.assign(ranks + 1, 0);
-    for (uint32_t r = 0; r < ranks; ++r) {
-      count_send_offsets_[r + 1] = count_send_offsets_[r] + static_cast<uint32_t>(placement.experts[r].size());
-      count_recv_offsets_[r + 1] = count_recv_offsets_[r] + slots;
-    }
-    received_counts_.resize(size_t{ranks} * slots);
-    SWITCHYARD_TRY(transport_->all_to_all(counts_.data(), count_send_offsets_.data(), received_counts_.data(),
-                                          count_recv_offsets_.data(), sizeof(uint32_t)));
-    recv_offsets_.assign(ranks + 1, 0);
-    next_from_.resize(ranks);
-    for (uint32_t source = 0; source < ranks; ++source) {
-      uint32_t total = 0;
-      for (uint32_t slot = 0; slot < slots; ++slot) total += received_counts_[source * slots + slot];
-      recv_offsets_[source + 1] = recv_offsets_[source] + total;
-      next_from_[source] = recv_offsets_[source];
-    }
-    return {};
-  }
-
-  std::unique_ptr<Transport> transport_;
-  std::vector<uint32_t> count_of_expert_, next_of_expert_;
-  std::vector<uint32_t> counts_;                       // (all slots in (rank, slot) order)
-  std::vector<uint32_t> send_offsets_, recv_offsets_;  // (ranks + 1) rows
-  std::vector<uint32_t> count_send_offsets_, count_recv_offsets_;
-  std::vector<uint32_t> received_counts_;  // (ranks, slots)
-  std::vector<uint32_t> next_from_;        // (ranks)
-  std::vector<uint32_t> slot_offsets_;
-  std::vector<uint32_t> home_index_;
-  std::vector<Run> runs_;
-  AlignedBuffer<std::byte> sent_, arrived_, laid_out_;
-  AlignedBuffer<float> leaving_, home_buffer_;
-  const float* home_ = nullptr;
-  uint32_t received_count_ = 0;
-  uint64_t bytes_sent_ = 0;
-  double dispatch_seconds_ = 0.0;
-  double combine_seconds_ = 0.0;
-};
-
-}  // namespace
 
 LayerPlacement LayerPlacement::from_ranks(std::span<const uint32_t> rank_of_expert, uint32_t rank_count) {
   LayerPlacement placement;
@@ -193,8 +18,15 @@ LayerPlacement LayerPlacement::from_ranks(std::span<const uint32_t> rank_of_expe
   return placement;
 }
 
-std::unique_ptr<Exchange> make_host_exchange(std::unique_ptr<Transport> transport) {
-  return std::make_unique<HostExchange>(std::move(transport));
+Result<std::unique_ptr<Exchange>> make_exchange(std::unique_ptr<Transport> transport, const ExchangeShape& shape,
+                                                kernels::ThreadPool& pool, uint32_t deadline_ms) {
+  const size_t bytes = SharedLayout(shape, transport->size()).bytes;
+  SWITCHYARD_ASSIGN(SharedMemory memory, SharedMemory::make(*transport, bytes));
+  if (memory.regions.empty()) {
+    if (transport->rank() == 0) log_info("ranks exchange messages", {{"why", memory.why_not}});
+    return make_message_exchange(std::move(transport), shape);
+  }
+  return make_shared_exchange(std::move(transport), std::move(memory), shape, pool, deadline_ms);
 }
 
 }  // namespace switchyard::worker

@@ -1,8 +1,7 @@
 // Moves token rows to the ranks that host their experts, and the experts' answers back: dispatch and combine.
 //
-// A layer's experts live in slots: rank r hosts slot_experts(r) of them, ordered by expert id. dispatch() sends counts
-// first, then rows; the receiver lays rows out by (slot, source rank, source row) with prefix sums. combine() returns
-// each answer by itself to where its row came from; nothing is summed on the way (invariants 1 and 2).
+// A layer's experts live in slots: rank r hosts placement.experts[r], ordered by expert id. The receiver has rows by
+// (slot, source rank, source row). Each answer comes back by itself; nothing is summed on the way (invariants 1 and 2).
 //
 // Thread: the engine thread. Blocks until every rank of the group has made the same call, or returns kPeerLost /
 // kTimeout naming the rank, after which this exchange is dead.
@@ -15,6 +14,7 @@
 #include <vector>
 
 #include "common/base/result.h"
+#include "kernels/api/thread_pool.h"
 #include "worker/exchange/transport.h"
 
 namespace switchyard::worker {
@@ -28,11 +28,21 @@ struct LayerPlacement {
   static LayerPlacement from_ranks(std::span<const uint32_t> rank_of_expert, uint32_t rank_count);
 };
 
+// What an exchange carries, the same on all ranks.
+struct ExchangeShape {
+  uint32_t rows_max = 0;  // of one rank in one step
+  uint32_t experts = 0;   // of a layer; 0: there is nothing to carry
+  uint32_t top_k = 0;     // experts of a row
+  size_t row_bytes = 0;   // of an encoded row
+  uint32_t width = 0;     // float32 values of an answer
+};
+
 // Rows for this rank's slots, ordered by (slot, source rank, source row).
 struct ReceivedRows {
   const void* rows = nullptr;              // (row_count, row_bytes)
   std::span<const uint32_t> slot_offsets;  // (slots + 1)
   uint32_t row_count = 0;
+  float* answers = nullptr;  // (row_count, width): where the experts' answers to these rows go
 };
 
 // Bytes and seconds since start, for metrics.
@@ -46,19 +56,18 @@ class Exchange {
  public:
   virtual ~Exchange() = default;
 
+  virtual const char* name() const = 0;
   virtual uint32_t rank() const = 0;
   virtual uint32_t size() const = 0;
 
-  // rows: (row_count, row_bytes) encoded activations; experts: (row_count, top_k) chosen expert ids, all different
-  // within a row. The result stays valid until the next call.
-  virtual Result<ReceivedRows> dispatch(const LayerPlacement& placement, const void* rows, size_t row_bytes,
-                                        uint32_t row_count, const int32_t* experts, uint32_t top_k) = 0;
+  // rows: (row_count, row_bytes); experts: (row_count, top_k) chosen expert ids, all different within a row. Both, and
+  // what is received, stay in use until combine() has returned.
+  virtual Result<ReceivedRows> dispatch(const LayerPlacement& placement, const void* rows, uint32_t row_count,
+                                        const int32_t* experts) = 0;
 
-  // After dispatch: answers (ReceivedRows::row_count, width) float32 in the received order go home. home_answers() then
-  // holds one answer per (row, choice), and home_index()[row * top_k + j] says which one is for choice j of a row.
-  virtual Status combine(const float* answers, uint32_t width) = 0;
-  virtual const float* home_answers() const = 0;
-  virtual std::span<const uint32_t> home_index() const = 0;
+  // After dispatch, with ReceivedRows::answers written: returns (row_count, top_k) pointers, each to the answer (width)
+  // of a row's j-th expert; valid until the next dispatch.
+  virtual Result<const float* const*> combine() = 0;
 
   // Small fixed-size agreement between ranks: all[r] = what rank r gave.
   virtual Status all_gather(const void* mine, size_t bytes, void* all) = 0;
@@ -66,7 +75,12 @@ class Exchange {
   virtual ExchangeStats stats() const = 0;
 };
 
-// Rows in host memory, over any transport.
-std::unique_ptr<Exchange> make_host_exchange(std::unique_ptr<Transport> transport);
+// Through memory that the ranks share, if all of them run on one machine and can (one rank always can); else by
+// messages over the transport. The ranks choose alike.
+Result<std::unique_ptr<Exchange>> make_exchange(std::unique_ptr<Transport> transport, const ExchangeShape& shape,
+                                                kernels::ThreadPool& pool, uint32_t deadline_ms);
+
+// By messages over any transport.
+std::unique_ptr<Exchange> make_message_exchange(std::unique_ptr<Transport> transport, const ExchangeShape& shape);
 
 }  // namespace switchyard::worker

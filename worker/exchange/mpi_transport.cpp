@@ -1,26 +1,19 @@
 #include "worker/exchange/mpi_transport.h"
 
 #include <mpi.h>
-#include <sched.h>
 
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <string>
-#include <thread>
+
+#include "worker/exchange/patience.h"
 
 namespace switchyard::worker {
 namespace {
 
-using SteadyClock = std::chrono::steady_clock;
-
 constexpr int kGatherTag = 1;
 constexpr int kRowsTag = 2;
-// Polls before the clock is read, and before the core is offered to others: a layer's exchange takes tens of
-// microseconds.
-constexpr int kSpins = 256;
-// After this long without an answer the peer is computing: sleep between polls rather than burn its core.
-constexpr auto kPatience = std::chrono::milliseconds(2);
 
 class MpiTransport final : public Transport {
  public:
@@ -91,22 +84,15 @@ class MpiTransport final : public Transport {
   }
 
   Status finish(const char* what) {
-    const auto start = SteadyClock::now();
-    int done = 0;
+    Patience patience(deadline_);
     while (!failed_) {
-      for (int spin = 0; spin < kSpins && done == 0 && !failed_; ++spin) {
-        failed_ = MPI_Testall(static_cast<int>(requests_.size()), requests_.data(), &done, MPI_STATUSES_IGNORE) !=
-                  MPI_SUCCESS;
-      }
+      int done = 0;
+      failed_ =
+          MPI_Testall(static_cast<int>(requests_.size()), requests_.data(), &done, MPI_STATUSES_IGNORE) != MPI_SUCCESS;
+      if (failed_) break;
       if (done != 0) return {};
-      const auto waited = SteadyClock::now() - start;
-      if (waited > deadline_)
+      if (!patience.wait())
         return Error{Errc::kTimeout, std::string(what) + ": " + waiting_for() + " did not answer in time"};
-      if (waited > kPatience) {
-        std::this_thread::sleep_for(std::chrono::microseconds(20));
-      } else {
-        sched_yield();
-      }
     }
     return Error{Errc::kPeerLost, std::string(what) + ": MPI reports an error; waiting for " + waiting_for()};
   }

@@ -34,6 +34,12 @@ kernels::KvLayout kv_layout(const ModelSpec& spec, kernels::KvType type, uint32_
   return {type, spec.kv_head_count, spec.head_dim, spec.head_dim, false, block_tokens};
 }
 
+ExchangeShape exchange_shape(const ModelSpec& spec, const WeightForms& forms, const kernels::OpTable& ops,
+                             uint32_t rows_max) {
+  return {rows_max, spec.expert_count, spec.expert_count == 0 ? 0 : spec.router.top_k,
+          ops.encoded_row_bytes(forms.dense, spec.hidden), spec.hidden};
+}
+
 Result<KvMemory> KvMemory::allocate(const ModelSpec& spec, const kernels::KvLayout& layout, const KvGrouping& grouping,
                                     const std::vector<uint32_t>& block_counts, const kernels::OpTable& ops) {
   KvMemory memory;
@@ -187,7 +193,6 @@ Status Model::expert_mlp(size_t layer, uint32_t rows, ForwardObserver* observer)
   expert_weights_.resize(size_t{rows} * top_k);
 
   const void* x = encoded_.reserve(64);
-  const size_t row_bytes = ops_.encoded_row_bytes(weights_.forms.dense, hidden);
   if (rows != 0) {
     x = encode(norm_.data(), hidden, rows, hidden, weights_.forms.dense, encoded_);
     // The router runs in float32 whatever the dtype.
@@ -202,19 +207,17 @@ Status Model::expert_mlp(size_t layer, uint32_t rows, ForwardObserver* observer)
       observer->on_route(expert_layer_[layer], expert_ids_.data(), expert_weights_.data(), rows, top_k);
   }
 
-  SWITCHYARD_ASSIGN(const ReceivedRows received, exchange_.dispatch(placement_[expert_layer_[layer]], x, row_bytes,
-                                                                    rows, expert_ids_.data(), top_k));
-  float* answers = answers_.reserve(std::max<size_t>(size_t{received.row_count} * hidden, 16));
+  SWITCHYARD_ASSIGN(const ReceivedRows received,
+                    exchange_.dispatch(placement_[expert_layer_[layer]], x, rows, expert_ids_.data()));
   if (received.row_count != 0) {
     ops_.grouped_mlp(pool_, received.rows, received.slot_offsets.data(), w.experts.data(),
-                     static_cast<uint32_t>(w.experts.size()), spec_.activation, answers);
+                     static_cast<uint32_t>(w.experts.size()), spec_.activation, received.answers);
   }
-  SWITCHYARD_TRY(exchange_.combine(answers, hidden));
+  SWITCHYARD_ASSIGN(const float* const* answers, exchange_.combine());
   if (rows == 0) return {};
 
   std::memset(delta_.data(), 0, size_t{rows} * hidden * sizeof(float));
-  ops_.combine(pool_, exchange_.home_answers(), exchange_.home_index().data(), expert_weights_.data(), rows, top_k,
-               hidden, delta_.data());
+  ops_.combine(pool_, answers, expert_weights_.data(), rows, top_k, hidden, delta_.data());
   if (spec_.shared_width != 0) {
     const uint32_t offsets[2] = {0, rows};
     float* shared = shared_.reserve(size_t{rows} * hidden);

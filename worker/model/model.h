@@ -31,11 +31,15 @@ struct KvGrouping {
   static KvGrouping of(const checkpoint::ModelSpec& spec);
 };
 
-// How one layer's KV is kept for a spec and type.
 // The KV cache's type for `kv_cache_dtype` (a name of kernels::kKvTypeNames, or auto); nothing for another name.
 std::optional<kernels::KvType> kv_type_of(const std::string& kv_cache_dtype, bool float32_model);
 
+// How one layer's KV is kept for a spec and type.
 kernels::KvLayout kv_layout(const checkpoint::ModelSpec& spec, kernels::KvType type, uint32_t block_tokens);
+
+// What a model's expert layers exchange; rows_max: of one rank in one step.
+ExchangeShape exchange_shape(const checkpoint::ModelSpec& spec, const WeightForms& forms, const kernels::OpTable& ops,
+                             uint32_t rows_max);
 
 // The KV blocks of all layers of this rank.
 class KvMemory {
@@ -106,7 +110,7 @@ class Model {
   std::vector<float> cos_sin_;  // (max_position, rotary_dim)
 
   AlignedBuffer<float> hidden_, norm_, delta_, qkv_, q_, q_absorbed_, latent_, attended_, values_, router_logits_,
-      answers_, shared_, gate_, logit_hidden_, logits_;
+      shared_, gate_, logit_hidden_, logits_;
   AlignedBuffer<std::byte> encoded_, router_encoded_, attention_encoded_;
   std::vector<int32_t> expert_ids_;
   std::vector<float> expert_weights_;

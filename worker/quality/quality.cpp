@@ -47,7 +47,9 @@ class LocalModel {
     for (const auto& layer : spec.layers) {
       if (layer.experts) placement.push_back(LayerPlacement::from_ranks(all_here, 1));
     }
-    model->exchange_ = make_host_exchange(make_single_transport());
+    SWITCHYARD_ASSIGN(model->exchange_,
+                      make_exchange(make_single_transport(),
+                                    exchange_shape(spec, WeightForms::of(form), ops, kSequenceTokens), pool, 0));
     SWITCHYARD_ASSIGN(model->weights_,
                       ModelWeights::load(checkpoint, WeightForms::of(form), placement, 0, ops, pool, nullptr));
     const KvGrouping grouping = KvGrouping::of(spec);

@@ -49,6 +49,7 @@ struct Options {
   uint32_t new_tokens = 64;
   uint32_t rounds = 3;
   uint32_t max_num_batched_tokens = 512;
+  bool messages = false;
   std::vector<uint32_t> prefill = {512};
   std::vector<uint32_t> decode = {1, 8, 32};
 };
@@ -167,6 +168,7 @@ int run(int argc, char** argv) {
   app.add_option("--rounds", options.rounds);
   app.add_option("--max-num-batched-tokens", options.max_num_batched_tokens);
   app.add_option("--decode", options.decode)->delimiter(',');
+  app.add_flag("--messages", options.messages, "exchange messages where ranks could share memory");
   CLI11_PARSE(app, argc, argv);
 
   const MpiWorld world = mpi_init();
@@ -182,7 +184,12 @@ int run(int argc, char** argv) {
   if (options.quantization == "int4") form = kernels::WeightForm::kInt4;
   const auto kv_type = kv_type_of(options.kv_cache_dtype, options.dtype == "float32").value();
   kernels::ThreadPool pool(options.threads);
-  const auto exchange = make_host_exchange(world.size == 1 ? make_single_transport() : make_mpi_transport(kDeadlineMs));
+  uint32_t most = world.size;
+  for (const uint32_t count : options.decode) most = std::max(most, count);
+  const ExchangeShape shape = exchange_shape(spec, WeightForms::of(form), *ops, options.max_num_batched_tokens + most);
+  auto transport = world.size == 1 ? make_single_transport() : make_mpi_transport(kDeadlineMs);
+  const auto exchange = options.messages ? make_message_exchange(std::move(transport), shape)
+                                         : must(make_exchange(std::move(transport), shape, pool, kDeadlineMs));
 
   std::vector<LayerPlacement> placement;
   std::vector<uint32_t> rank_of(spec.expert_count);
@@ -199,8 +206,6 @@ int run(int argc, char** argv) {
   uint32_t length = options.depth + options.new_tokens;
   for (const uint32_t tokens : options.prefill) length = std::max(length, tokens);
   length += 16;
-  uint32_t most = world.size;
-  for (const uint32_t count : options.decode) most = std::max(most, count);
   const auto groups =
       must(plan_kv(grouping, layout, *ops, {0, length, most, options.max_num_batched_tokens, world.size}));
   std::vector<uint32_t> counts;
@@ -238,7 +243,10 @@ int run(int argc, char** argv) {
     std::sort(rates.begin(), rates.end());
     return rates[rates.size() / 2];
   };
-  bench.run(1, 32, 2, true, 99);  // pages touched, threads awake
+  // Pages touched, threads awake.
+  uint32_t longest = 32;
+  for (const uint32_t tokens : options.prefill) longest = std::max(longest, tokens);
+  bench.run(world.size, std::min(longest, options.max_num_batched_tokens) / world.size, 1, true, 99);
   // Every rank gets a prompt, so that all have attention work.
   for (const uint32_t tokens : options.prefill)
     report("prefill", tokens, median(world.size, tokens / world.size, 1, true));

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <random>
 #include <thread>
+#include <tuple>
 
 namespace switchyard::worker {
 namespace {
@@ -34,18 +35,15 @@ Rows make_rows(uint32_t rank, uint32_t count, uint32_t experts, uint32_t top_k, 
 }
 
 // One rank's part of a dispatch and combine, checked on the way. The expert's answer to a row is (rank, row, expert).
-void run_rank(Transport* raw, std::unique_ptr<Transport> transport, const LayerPlacement& placement, const Rows& mine,
-              uint32_t top_k) {
-  const uint32_t rank = raw->rank();
-  const auto exchange = make_host_exchange(std::move(transport));
+void run_rank(Exchange& exchange, const LayerPlacement& placement, const Rows& mine, uint32_t top_k) {
+  const uint32_t rank = exchange.rank();
   for (int round = 0; round < 3; ++round) {  // buffers are reused
-    const auto received = exchange->dispatch(placement, mine.values.data(), kWidth * sizeof(float), mine.count,
-                                             mine.experts.data(), top_k);
+    const auto received = exchange.dispatch(placement, mine.values.data(), mine.count, mine.experts.data());
     ASSERT_TRUE(received.ok()) << received.error().message;
     const auto* rows = static_cast<const float*>(received->rows);
     const auto& hosted = placement.experts[rank];
     ASSERT_EQ(received->slot_offsets.size(), hosted.size() + 1);
-    std::vector<float> answers(size_t{received->row_count} * kWidth);
+    float* answers = received->answers;
     for (size_t slot = 0; slot < hosted.size(); ++slot) {
       for (uint32_t i = received->slot_offsets[slot]; i < received->slot_offsets[slot + 1]; ++i) {
         if (i > received->slot_offsets[slot]) {
@@ -58,10 +56,11 @@ void run_rank(Transport* raw, std::unique_ptr<Transport> transport, const LayerP
         answers[i * kWidth + 2] = static_cast<float>(hosted[slot]);
       }
     }
-    ASSERT_TRUE(exchange->combine(answers.data(), kWidth).ok());
+    const auto home = exchange.combine();
+    ASSERT_TRUE(home.ok()) << home.error().message;
     for (uint32_t r = 0; r < mine.count; ++r) {
       for (uint32_t j = 0; j < top_k; ++j) {
-        const float* answer = exchange->home_answers() + size_t{exchange->home_index()[r * top_k + j]} * kWidth;
+        const float* answer = (*home)[r * top_k + j];
         EXPECT_EQ(answer[0], static_cast<float>(rank));
         EXPECT_EQ(answer[1], static_cast<float>(r));
         EXPECT_EQ(answer[2], static_cast<float>(mine.experts[r * top_k + j]));
@@ -70,10 +69,11 @@ void run_rank(Transport* raw, std::unique_ptr<Transport> transport, const LayerP
   }
 }
 
-class ExchangeOverRanks : public ::testing::TestWithParam<uint32_t> {};
+// Ranks, and whether they send messages.
+class ExchangeOverRanks : public ::testing::TestWithParam<std::tuple<uint32_t, bool>> {};
 
 TEST_P(ExchangeOverRanks, EveryTokenReachesItsExpertAndComesHome) {
-  const uint32_t ranks = GetParam();
+  const auto [ranks, messages] = GetParam();
   for (uint32_t seed = 1; seed <= 20; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     std::minstd_rand random(seed);
@@ -95,14 +95,80 @@ TEST_P(ExchangeOverRanks, EveryTokenReachesItsExpertAndComesHome) {
     }
     std::vector<std::thread> threads;
     for (uint32_t r = 0; r < ranks; ++r) {
-      Transport* raw = transports[r].get();
-      threads.emplace_back([&, r, raw] { run_rank(raw, std::move(transports[r]), placement, rows[r], top_k); });
+      threads.emplace_back([&, r, messages = messages] {
+        kernels::ThreadPool pool(1 + r % 2);
+        const ExchangeShape shape{40, experts, top_k, kWidth * sizeof(float), kWidth};
+        auto made = messages ? make_message_exchange(std::move(transports[r]), shape)
+                             : make_exchange(std::move(transports[r]), shape, pool, 20000);
+        ASSERT_TRUE(made.ok()) << made.error().message;
+        EXPECT_STREQ((*made)->name(), messages || ranks == 1 ? "local" : "shared memory");
+        run_rank(**made, placement, rows[r], top_k);
+      });
     }
     for (auto& thread : threads) thread.join();
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Ranks, ExchangeOverRanks, ::testing::Values(1U, 2U, 3U, 4U, 7U));
+INSTANTIATE_TEST_SUITE_P(Ranks, ExchangeOverRanks,
+                         ::testing::Combine(::testing::Values(1U, 2U, 3U, 4U, 7U), ::testing::Bool()));
+
+// Two ranks that share memory, of which one does not come to the layer.
+TEST(SharedExchange, NamesTheRankThatIsLate) {
+  auto transports = make_local_transports(2, 20000);
+  const ExchangeShape shape{4, 2, 1, kWidth * sizeof(float), kWidth};
+  const auto placement = LayerPlacement::from_ranks(std::vector<uint32_t>{0, 1}, 2);
+  std::unique_ptr<Exchange> other;
+  std::thread thread([&] {
+    kernels::ThreadPool pool(1);
+    other = make_exchange(std::move(transports[1]), shape, pool, 50).value();
+  });
+  kernels::ThreadPool pool(1);
+  const auto mine = make_exchange(std::move(transports[0]), shape, pool, 50).value();
+  thread.join();
+  const auto received = mine->dispatch(placement, nullptr, 0, nullptr);
+  ASSERT_FALSE(received.ok());
+  EXPECT_EQ(received.error().code, Errc::kTimeout);
+  EXPECT_EQ(received.error().message, "dispatch: rank 1 did not answer in time");
+}
+
+// Ranks that tell others about themselves what is not so: here, that they run on another machine.
+class Elsewhere final : public Transport {
+ public:
+  explicit Elsewhere(std::unique_ptr<Transport> inner) : inner_(std::move(inner)) {}
+  const char* name() const override { return "elsewhere"; }
+  uint32_t rank() const override { return inner_->rank(); }
+  uint32_t size() const override { return inner_->size(); }
+  Status all_gather(const void* send, size_t bytes, void* recv) override {
+    std::vector<char> said(static_cast<const char*>(send), static_cast<const char*>(send) + bytes);
+    if (rank() == 1 && bytes > 1) said[0] = '?';  // of the machine's name
+    return inner_->all_gather(said.data(), bytes, recv);
+  }
+  Status all_to_all(const void* send, const uint32_t* send_offsets, void* recv, const uint32_t* recv_offsets,
+                    size_t item_bytes) override {
+    return inner_->all_to_all(send, send_offsets, recv, recv_offsets, item_bytes);
+  }
+
+ private:
+  std::unique_ptr<Transport> inner_;
+};
+
+TEST(SharedExchange, RanksOfTwoMachinesSendMessages) {
+  auto transports = make_local_transports(2, 20000);
+  const auto placement = LayerPlacement::from_ranks(std::vector<uint32_t>{0, 1, 0}, 2);
+  std::vector<std::thread> threads;
+  for (uint32_t r = 0; r < 2; ++r) {
+    threads.emplace_back([&, r] {
+      kernels::ThreadPool pool(1);
+      auto made = make_exchange(std::make_unique<Elsewhere>(std::move(transports[r])),
+                                {40, 3, 2, kWidth * sizeof(float), kWidth}, pool, 20000);
+      ASSERT_TRUE(made.ok()) << made.error().message;
+      EXPECT_STREQ((*made)->name(), "elsewhere");
+      std::minstd_rand random(r + 1);
+      run_rank(**made, placement, make_rows(r, 20, 3, 2, random), 2);
+    });
+  }
+  for (auto& thread : threads) thread.join();
+}
 
 TEST(LocalTransport, NamesTheRankThatIsLate) {
   auto transports = make_local_transports(3, 50);

@@ -149,16 +149,16 @@ TEST_P(Rows, CombineSumsAnswersInTopKOrder) {
       const uint32_t top_k = 3;
       const std::vector<float> answers = random_values(size_t{rows} * top_k * d, 10);
       const std::vector<float> weights = random_values(rows * top_k, 11);
-      std::vector<uint32_t> source(rows * top_k);
-      for (uint32_t i = 0; i < source.size(); ++i) source[i] = (i * 5) % (rows * top_k);
+      std::vector<const float*> source(rows * top_k);
+      for (uint32_t i = 0; i < source.size(); ++i) source[i] = &answers[size_t{(i * 5) % (rows * top_k)} * d];
       const std::vector<float> before = random_values(size_t{rows} * d, 12);
       std::vector<float> out = before;
-      ops().combine(pool, answers.data(), source.data(), weights.data(), rows, top_k, d, out.data());
+      ops().combine(pool, source.data(), weights.data(), rows, top_k, d, out.data());
       for (uint32_t r = 0; r < rows; ++r) {
         for (uint32_t i = 0; i < d; ++i) {
           float sum = 0.0F;
           for (uint32_t j = 0; j < top_k; ++j) {
-            sum = std::fma(weights[r * top_k + j], answers[size_t{source[r * top_k + j]} * d + i], sum);
+            sum = std::fma(weights[r * top_k + j], source[r * top_k + j][i], sum);
           }
           ASSERT_EQ(out[r * d + i], before[r * d + i] + sum);
         }
