@@ -25,7 +25,7 @@ void panel_outputs(const PackedMatrix& w, size_t panel, const char* x, size_t x_
   const size_t count = least(size_t{kPanel}, w.n - begin);
   for (uint32_t row = 0; row < rows; row += kRowBlock) {
     const uint32_t block = least(kRowBlock, rows - row);
-    panel_product(w, panel, x + row * x_stride, x_stride, block, sums);
+    panel_product(w, panel, x + row * x_stride, x_stride, block, sums, panel_after(w, panel));
     for (uint32_t r = 0; r < block; ++r) {
       float* out = y + (row + r) * y_stride + begin;
       const F low = add(load(sums + r * kPanel), bias.low);
@@ -70,8 +70,8 @@ void panel_activations(const MlpWeights& mlp, size_t panel, const char* x, size_
   const size_t count = least(size_t{kPanel}, mlp.down.k - column);
   for (uint32_t row = 0; row < rows; row += kRowBlock) {
     const uint32_t block = least(kRowBlock, rows - row);
-    panel_product(mlp.gate, panel, x + row * x_stride, x_stride, block, gate);
-    panel_product(mlp.up, panel, x + row * x_stride, x_stride, block, up);
+    panel_product(mlp.gate, panel, x + row * x_stride, x_stride, block, gate, panel_of(mlp.up, panel));
+    panel_product(mlp.up, panel, x + row * x_stride, x_stride, block, up, panel_after(mlp.gate, panel));
     for (uint32_t r = 0; r < block; ++r) {
       const F low =
           activate(activation, add(load(gate + r * kPanel), gate_bias.low), add(load(up + r * kPanel), up_bias.low));

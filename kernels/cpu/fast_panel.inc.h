@@ -79,12 +79,37 @@ inline size_t panel_bytes(WeightForm form, uint32_t k) {
 inline const char* panel_of(const PackedMatrix& w, size_t panel) {
   return static_cast<const char*>(w.data) + panel * panel_bytes(w.form, w.k);
 }
-
-template <size_t kBytes>
-inline void prefetch_lines(const char* p) {
-#pragma GCC unroll 10
-  for (size_t line = 0; line < kBytes; line += 64) _mm_prefetch(p + line, _MM_HINT_T0);
+// The same, or null past the last.
+inline const char* panel_after(const PackedMatrix& w, size_t panel) {
+  return panel + 1 < panel_count(w.n) ? panel_of(w, panel + 1) : nullptr;
 }
+
+// What a tile asks memory for while it runs. A tile that has a panel to itself asks for that panel, some steps ahead.
+// Of tiles that share a block of a panel the first finds it asked for, and each of the others asks for its share of the
+// block that comes next.
+struct Ahead {
+  const char* at;
+  size_t stride;  // bytes a step
+
+  static Ahead own(const char* panel, size_t step_bytes) { return {panel + kPrefetchBytes, step_bytes}; }
+  static Ahead next(const char* block, size_t bytes, size_t steps, uint32_t tile, uint32_t tiles) {
+    if (tile == 0 || block == nullptr) return {block, 0};
+    const size_t stride = (bytes / (tiles - 1) + steps - 1) / steps;
+    return {block + (tile - 1) * stride * steps, stride};
+  }
+
+  // kLines lines at least, and those of a stride. Inlined always: GCC takes a function that only prefetches for one
+  // that does nothing, and drops its calls.
+  template <size_t kLines>
+  __attribute__((always_inline)) void ask(size_t step) const {
+    const char* p = at + step * stride;
+#pragma GCC unroll 2
+    for (size_t line = 0; line < kLines; ++line) _mm_prefetch(p + line * 64, _MM_HINT_T0);
+    if constexpr (kLines == 1) {
+      for (size_t byte = 64; byte < stride; byte += 64) _mm_prefetch(p + byte, _MM_HINT_T0);
+    }
+  }
+};
 
 // Rows of a tile, three to a pointer (x, x + stride, x + 2 stride): a pointer a row would not fit the machine's
 // registers.
@@ -101,7 +126,7 @@ struct RowBases {
 
 // sums (kRows, kPanel) = or += x (kRows rows x_stride bytes apart) times `steps` steps of a panel.
 template <typename Form, uint32_t kRows>
-void tile(const char* x, size_t x_stride, const char* panel, size_t steps, bool resume, float* sums) {
+void tile(const char* x, size_t x_stride, const char* panel, size_t steps, bool resume, float* sums, Ahead ahead) {
   typename Form::Sum s0[kRows];
   typename Form::Sum s1[kRows];
 #pragma GCC unroll 16
@@ -114,8 +139,7 @@ void tile(const char* x, size_t x_stride, const char* panel, size_t steps, bool 
     const char* w = panel + i * kStepPanelBytes;
     const auto w0 = Form::weights(w);
     const auto w1 = Form::weights(w + kStepPanelBytes / 2);
-    // Tiles of few rows wait for memory rather than for the multipliers, and ask ahead for their panel.
-    if constexpr (kRows <= 2 * Form::kTile / 3) prefetch_lines<kStepPanelBytes>(w + kPrefetchBytes);
+    ahead.ask<kStepPanelBytes / 64>(i);
 #pragma GCC unroll 16
     for (uint32_t r = 0; r < kRows; ++r) {
       const auto value = Form::input(in.row(r) + i * kStepInputBytes);
@@ -140,7 +164,7 @@ void tile(const char* x, size_t x_stride, const char* panel, size_t steps, bool 
 // apart. Nibbles are the weights plus 8, which the sum of the group's inputs takes away again.
 template <uint32_t kRows>
 void int4_tile(const char* x, const char* group_sums, size_t x_stride, const char* panel, size_t groups, bool resume,
-               float* sums) {
+               float* sums, Ahead ahead) {
   F s0[kRows];
   F s1[kRows];
 #pragma GCC unroll 16
@@ -151,7 +175,7 @@ void int4_tile(const char* x, const char* group_sums, size_t x_stride, const cha
   const RowBases<kRows> in(x, x_stride);
   for (size_t g = 0; g < groups; ++g) {
     const char* w = panel + g * kGroupBytes;
-    if constexpr (kRows <= 2 * kInt4TileRows / 3) prefetch_lines<kGroupBytes>(w + kPrefetchBytes);
+    ahead.ask<1>(g);
     I i0[kRows];
     I i1[kRows];
 #pragma GCC unroll 16
@@ -213,38 +237,58 @@ inline void with_height(uint32_t rows, Body body) {
   }
 }
 
-// body(first row, height) for tiles of kMost rows at most, of equal height to within a row: a last tile of one row
-// would wait on its own sums.
+// body(tile, first row, height) for tiles of kMost rows at most, of equal height to within a row: a last tile of one
+// row would wait on its own sums.
 template <uint32_t kMost, typename Body>
 inline void in_tiles(uint32_t rows, Body body) {
   const uint32_t tiles = (rows + kMost - 1) / kMost;
   for (uint32_t t = 0; t < tiles; ++t) {
     const uint32_t begin = rows * t / tiles;
-    with_height<kMost>(rows * (t + 1) / tiles - begin, [&](auto height) { body(begin, height); });
+    with_height<kMost>(rows * (t + 1) / tiles - begin, [&](auto height) { body(t, begin, height); });
   }
 }
 
+// A panel's steps for tiles of the row count: in equal blocks of at most kBlockBytes where several tiles share them.
+inline size_t block_steps(uint32_t tiles, size_t steps, size_t step_bytes) {
+  if (tiles == 1) return steps;
+  const size_t blocks = (steps * step_bytes + kBlockBytes - 1) / kBlockBytes;
+  return (steps + blocks - 1) / blocks;
+}
+
+// next: the panel that comes after this one, or null.
 template <typename Form>
-void panel_sums(const char* x, size_t x_stride, uint32_t rows, const char* panel, size_t steps, float* sums) {
-  const size_t block = rows <= Form::kTile ? steps : kBlockBytes / kStepPanelBytes;
+void panel_sums(const char* x, size_t x_stride, uint32_t rows, const char* panel, size_t steps, float* sums,
+                const char* next) {
+  const uint32_t tiles = (rows + Form::kTile - 1) / Form::kTile;
+  const size_t block = block_steps(tiles, steps, kStepPanelBytes);
   for (size_t i = 0; i < steps; i += block) {
-    in_tiles<Form::kTile>(rows, [&](uint32_t begin, auto height) {
-      tile<Form, decltype(height)::value>(x + begin * x_stride + i * kStepInputBytes, x_stride,
-                                          panel + i * kStepPanelBytes, least(block, steps - i), i != 0,
-                                          sums + size_t{begin} * kPanel);
+    const char* here = panel + i * kStepPanelBytes;
+    const char* coming = i + block < steps ? here + block * kStepPanelBytes : next;
+    const size_t count = least(block, steps - i);
+    in_tiles<Form::kTile>(rows, [&](uint32_t t, uint32_t begin, auto height) {
+      tile<Form, decltype(height)::value>(x + begin * x_stride + i * kStepInputBytes, x_stride, here, count, i != 0,
+                                          sums + size_t{begin} * kPanel,
+                                          tiles == 1 ? Ahead::own(here, kStepPanelBytes)
+                                                     : Ahead::next(coming, block * kStepPanelBytes, count, t, tiles));
     });
   }
 }
 
-void int4_panel_sums(const char* x, size_t x_stride, uint32_t rows, const char* panel, uint32_t k, float* sums) {
+void int4_panel_sums(const char* x, size_t x_stride, uint32_t rows, const char* panel, uint32_t k, float* sums,
+                     const char* next) {
   const size_t groups = group_count(k);
-  const size_t block = rows <= kInt4TileRows ? groups : kBlockBytes / kGroupBytes;
+  const uint32_t tiles = (rows + kInt4TileRows - 1) / kInt4TileRows;
+  const size_t block = block_steps(tiles, groups, kGroupBytes);
   const char* group_sums = x + int8_group_sums(k);
   for (size_t g = 0; g < groups; g += block) {
-    in_tiles<kInt4TileRows>(rows, [&](uint32_t begin, auto height) {
+    const char* here = panel + g * kGroupBytes;
+    const char* coming = g + block < groups ? here + block * kGroupBytes : next;
+    const size_t count = least(block, groups - g);
+    in_tiles<kInt4TileRows>(rows, [&](uint32_t t, uint32_t begin, auto height) {
       int4_tile<decltype(height)::value>(
-          x + begin * x_stride + g * kInt4Group, group_sums + begin * x_stride + g * sizeof(int32_t), x_stride,
-          panel + g * kGroupBytes, least(block, groups - g), g != 0, sums + size_t{begin} * kPanel);
+          x + begin * x_stride + g * kInt4Group, group_sums + begin * x_stride + g * sizeof(int32_t), x_stride, here,
+          count, g != 0, sums + size_t{begin} * kPanel,
+          tiles == 1 ? Ahead::own(here, kGroupBytes) : Ahead::next(coming, block * kGroupBytes, count, t, tiles));
     });
   }
 }
@@ -272,19 +316,21 @@ void scale_int4_sums(const char* x, size_t x_stride, uint32_t rows, uint32_t k, 
   }
 }
 
-// sums (rows, kPanel) = x times one panel, without bias; rows <= kRowBlock.
-void panel_product(const PackedMatrix& w, size_t index, const char* x, size_t x_stride, uint32_t rows, float* sums) {
+// sums (rows, kPanel) = x times one panel, without bias; rows <= kRowBlock. next: the panel that comes after it, or
+// null.
+void panel_product(const PackedMatrix& w, size_t index, const char* x, size_t x_stride, uint32_t rows, float* sums,
+                   const char* next) {
   const char* panel = panel_of(w, index);
   const size_t steps = step_count(w.form, w.k);
   switch (w.form) {
-    case WeightForm::kFloat32: panel_sums<Float32>(x, x_stride, rows, panel, steps, sums); break;
-    case WeightForm::kBfloat16: panel_sums<Bfloat16>(x, x_stride, rows, panel, steps, sums); break;
+    case WeightForm::kFloat32: panel_sums<Float32>(x, x_stride, rows, panel, steps, sums, next); break;
+    case WeightForm::kBfloat16: panel_sums<Bfloat16>(x, x_stride, rows, panel, steps, sums, next); break;
     case WeightForm::kInt8:
-      panel_sums<Int8>(x, x_stride, rows, panel + kScaleBytes, steps, sums);
+      panel_sums<Int8>(x, x_stride, rows, panel + kScaleBytes, steps, sums, next);
       scale_int8_sums(x, x_stride, rows, panel, w.k, sums);
       break;
     case WeightForm::kInt4:
-      int4_panel_sums(x, x_stride, rows, panel, w.k, sums);
+      int4_panel_sums(x, x_stride, rows, panel, w.k, sums, next);
       scale_int4_sums(x, x_stride, rows, w.k, sums);
   }
 }
