@@ -15,9 +15,9 @@ namespace {
 
 constexpr uint32_t kPanel = 2 * kLanes;
 constexpr uint32_t kRowBlock = 96;  // rows whose sums of one panel rest together; a multiple of every tile's rows
-constexpr size_t kBlockBytes = 16 * 1024;  // of a panel, half of the L1 cache
-constexpr size_t kPrefetchBytes = 2048;    // ahead of a panel that streams from memory
-constexpr uint32_t kUnrollRows = 4;        // short enough a step that the loop itself would show
+constexpr size_t kBlockBytes = 16 * 1024;    // of a panel, half of the L1 cache
+constexpr size_t kPrefetchBytes = 6 * 1024;  // ahead of a panel that streams from memory
+constexpr uint32_t kUnrollRows = 4;          // short enough a step that the loop itself would show
 
 constexpr size_t kStepInputBytes = 4;                         // of a row, every form
 constexpr size_t kStepPanelBytes = kPanel * kStepInputBytes;  // of a panel, every form but int4
