@@ -170,7 +170,7 @@ const std::vector<Key>& table() {
       {"worker", "device", worker<&W::device>, one_of({"auto", "cpu", "cuda"}), "", "--device",
        "that a rank computes on"},
       {"worker", "exchange", worker<&W::exchange>, one_of({"auto", "local", "mpi", "nccl", "staged"}), "", "--exchange",
-       "that carries tokens to experts; auto: local for one rank, mpi for more"},
+       "that carries tokens to experts; auto: memory where ranks share a machine, else mpi"},
       {"worker", "backend", worker<&W::backend>, rule(not_empty), "", "--backend",
        "op table by name; auto: the fastest here"},
       {"worker",

@@ -8,10 +8,13 @@ each with commit, date and machine, to build/bench/results.csv. Absolute figures
 run, and look at the memory bandwidth printed beside them.
 """
 import argparse
+import concurrent.futures
 import csv
+import http.client
 import json
 import os
 import pathlib
+import random
 import signal
 import subprocess
 import sys
@@ -159,23 +162,73 @@ def cluster(results, model, directory):
                 process.wait(30)
 
 
+def token_times(port, body):
+    """When the tokens of one streamed completion came."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
+    connection.request("POST", "/v1/completions", json.dumps(body | {"stream": True}), {"Content-Type": "application/json"})
+    return [time.monotonic() for line in connection.getresponse() if line.startswith(b"data: {")]
+
+
+def latency(results, model, directory, streams=8, prompts=6, prompt_tokens=2048):
+    """Gaps between tokens of running streams, alone and while long prompts arrive one after the other: int8, for some step budgets.
+
+    A step takes at most max_num_batched_tokens tokens of prompts beside a token of each stream, so that a gap is bound by the time of
+    such a step, whatever arrives.
+    """
+    ranks, threads = SPLITS[0]
+    for budget in (64, 256, 512):
+        port, admin = free_port(), free_port()
+        process = subprocess.Popen(
+            [BIN / "switchyard", "serve", directory, "--quantization", "int8", "--port", str(port), "--admin-port", str(admin), "--threads-per-rank", str(threads),
+             "--max-num-batched-tokens", str(budget), "--packed-cache", f"{directory}-packed"],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+        try:
+            if not process.stdout.readline().startswith(b"ready "):
+                sys.exit(f"switchyard serve {directory} did not become ready")
+            rng = random.Random(1)
+            common = {"model": directory.name, "temperature": 0, "ignore_eos": True}
+            prompt = lambda count: [rng.randrange(1000, 90000) for _ in range(count)]
+            for load, count in (("alone", 0), (f"beside prompts of {prompt_tokens}", prompts)):
+                bodies = [common | {"prompt": prompt(32), "max_tokens": 128 if count == 0 else 1024} for _ in range(streams)]
+                late = [common | {"prompt": prompt(prompt_tokens), "max_tokens": 1} for _ in range(count)]
+                with concurrent.futures.ThreadPoolExecutor(streams + 1) as pool:
+                    running = [pool.submit(token_times, port, body) for body in bodies]
+                    start, end = 0, float("inf")
+                    if count:
+                        time.sleep(1)  # all streams run
+                        start = time.monotonic()
+                        for body in late:
+                            request = urllib.request.Request(f"http://127.0.0.1:{port}/v1/completions", json.dumps(body).encode(), {"Content-Type": "application/json"})
+                            urllib.request.urlopen(request, timeout=600).read()
+                        end = time.monotonic()
+                        results.add(model, ranks, threads, f"budget {budget}: prompts beside {streams} streams", f"{count * prompt_tokens / (end - start):.0f}", "tokens/s")
+                    times = [[at for at in stream.result() if start <= at <= end] for stream in running]
+                    gaps = sorted(after - before for one in times for before, after in zip(one, one[1:]))
+                for name, share in (("p50", 0.5), ("p99", 0.99), ("max", 1)):
+                    value = gaps[min(len(gaps) - 1, int(share * len(gaps)))]
+                    results.add(model, ranks, threads, f"budget {budget}: gap {name}, {load}", f"{1000 * value:.1f}", "ms")
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(30)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="kernels,engine,cluster", help="and context: minutes of long prompts on the last model")
+    parser.add_argument("--only", default="kernels,engine,cluster", help="and context (minutes of long prompts) and latency: of the last model")
     parser.add_argument("--models", default="small-qwen3moe,medium-qwen3moe")
     parser.add_argument("--checkpoints", type=pathlib.Path, default=ROOT / "build" / "bench")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--csv", type=pathlib.Path, default=ROOT / "build" / "bench" / "results.csv")
     a = parser.parse_args()
     parts = a.only.split(",")
-    if unknown := set(parts) - {"kernels", "engine", "cluster", "context"}:
+    if unknown := set(parts) - {"kernels", "engine", "cluster", "context", "latency"}:
         parser.error(f"--only: no part {', '.join(sorted(unknown))}")
     results = Results(a.csv)
     print(f"commit {results.stamp[0]}, {results.stamp[1]}, {results.stamp[2]}")
     if "kernels" in parts:
         kernels(results)
     for model in a.models.split(","):
-        if not {"engine", "cluster", "context"} & set(parts):
+        if not {"engine", "cluster", "context", "latency"} & set(parts):
             break
         directory = checkpoint(a.checkpoints, model)
         bandwidth(results)
@@ -185,6 +238,8 @@ def main():
             cluster(results, model, directory)
         if "context" in parts and model == a.models.split(",")[-1]:
             context(results, model, directory)
+        if "latency" in parts and model == a.models.split(",")[-1]:
+            latency(results, model, directory)
     print(f"rows in {a.csv}")
     if results.rates:
         results.plot(a.csv.with_suffix(".png"))
