@@ -20,8 +20,10 @@ from training.tokenizer import ASSISTANT, BOS, EOS, ID, PAD, SPECIALS, USER, Enc
 POOL_STEPS = 4
 LONGEST_FIRST, LONG_FROM = 512, 0.35  # tokens of a sample until long ones join, and at what share of the run
 # Share of drills among the samples at shares of the run, linear between them: a phase of nothing else in the middle.
-DRILLS = [0.39, 0.4, 0.43, 0.44], [0.15, 1.0, 1.0, 0.15]
+DRILLS = [0.39, 0.4, 0.43, 0.44], [0.2, 1.0, 1.0, 0.2]
 LONGEST_LOOKUP = 6  # the power of two of pairs in a drill
+TABLE_SHARE = 0.5  # of the drills
+NO_VALUE = len(SPECIALS)  # the token that a table's answer has where there is no value
 PROMPT_SHARE, PROMPT_WEIGHT = 0.1, 0.1  # a prompt's tokens are learned too, a little: some of them, with this weight
 
 
@@ -56,16 +58,19 @@ def pool(
 
 
 def drill(rng: random.Random, vocabulary: int) -> Encoded:
-    """Random tokens to copy, or pairs of them and the keys whose values are wanted.
+    """Random tokens to copy, pairs of them of which some are wanted, or a table to look up.
 
     A token here says nothing but where else it stood: what an answer that quotes its prompt needs to find. On
     conversations alone a model learns which tokens are likely instead, and copies late.
     """
 
     def tokens(low: int, high: int) -> list[int]:
-        return [rng.randrange(len(SPECIALS), vocabulary) for _ in range(rng.randint(low, high))]
+        return [rng.randrange(len(SPECIALS) + 1, vocabulary) for _ in range(rng.randint(low, high))]
 
-    if rng.random() < 0.5:
+    which = rng.random()
+    if which < TABLE_SHARE:
+        question, answer = table(rng, vocabulary)
+    elif which < (1 + TABLE_SHARE) / 2:
         question = answer = tokens(2, 40)
     else:
         pairs = [(tokens(1, 2), tokens(1, 3)) for _ in range(round(2 ** rng.uniform(1, LONGEST_LOOKUP)))]
@@ -74,6 +79,42 @@ def drill(rng: random.Random, vocabulary: int) -> Encoded:
         answer = [token for key, value in asked for token in key + value]
     ids = [ID[BOS], ID[USER], *question, ID[ASSISTANT], *answer, ID[EOS]]
     return Encoded(ids, [(len(ids) - 1 - len(answer), len(ids))])
+
+
+def table(rng: random.Random, vocabulary: int) -> tuple[list[int], list[int]]:
+    """Subjects and relations that share their tokens, each with a value or none; then questions, and their answers.
+
+    As in a passage, a value is found by its subject and its relation both: neither alone decides, nor does one token of
+    a name. Where the table has no value, the answer says NO_VALUE.
+    """
+    parts = [rng.randrange(NO_VALUE + 1, vocabulary) for _ in range(rng.randint(6, 16))]
+
+    def names(count: int, most: int) -> list[tuple[int, ...]]:
+        width = rng.randint(1, most)
+        drawn = (tuple(rng.choices(parts, k=rng.randint(max(1, width - 1), width))) for _ in range(count))
+        return list(dict.fromkeys(drawn))
+
+    subjects, relations = names(rng.randint(2, 10), 4), names(rng.randint(2, 6), 2)
+    cells = [(subject, relation) for subject in subjects for relation in relations]
+    told = {cell for cell in cells if rng.random() < 0.6}
+    order = [cell for cell in cells if cell in told]
+    if rng.random() < 0.5:
+        rng.shuffle(order)
+    relation_first = {relation for relation in relations if rng.random() < 0.3}
+    stop = rng.choice(parts)
+    values: dict[tuple[tuple[int, ...], tuple[int, ...]], list[int]] = {}
+    question: list[int] = []
+    for subject, relation in order:
+        value = [rng.randrange(NO_VALUE + 1, vocabulary) for _ in range(rng.randint(1, 3))]
+        values[subject, relation] = value
+        question += [*relation, *subject] if relation in relation_first else [*subject, *relation]
+        question += [*value, stop]
+    answer: list[int] = []
+    for cell in rng.sample(cells, min(len(cells), rng.randint(1, 8))):
+        subject, relation = cell
+        question += [stop, *subject, *relation]
+        answer += [*subject, *relation, *values.get(cell, [NO_VALUE]), stop]
+    return question, answer
 
 
 def cut(samples: list[Encoded], micro: int) -> list[list[Encoded]]:

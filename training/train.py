@@ -86,7 +86,7 @@ class Run:
         self.engine = Processes(self.model, self.optimizer, size) if on_cpu else OneDevice(self.model, self.optimizer)
         self.counter = ExpertCounter(self.model) if on_cpu else self.engine.counter
         self.validation = batches.validation(self.tokenizer, 12, CONTEXT, micro)
-        self.began = self.step_count
+        self.began, self.began_tokens = self.step_count, 0  # of the weights that it started from
 
     def go_on_from(self, model: Path, tokens: float) -> None:
         """Starts with an exported model's weights at the place of the schedule where `tokens` have been seen."""
@@ -97,7 +97,7 @@ class Run:
         for name, buffer in self.model.named_buffers():
             if name in weights:
                 buffer.copy_(weights[name])
-        self.tokens = int(tokens)
+        self.tokens = self.began_tokens = int(tokens)
         self.step_count = self.began = round(tokens / self.budget.step_tokens)
 
     def _tokenizer(self, seed: int) -> Tokenizer:
@@ -129,7 +129,7 @@ class Run:
             self.step_count, self.tokens = self.step_count + 1, self.tokens + tokens
             self.seconds += time.monotonic() - began
             window.add(tokens, time.monotonic() - began, result.loss, result.counts)
-            left = max(0.0, 1 / self.progress - 1) * self.seconds / 60
+            left = max(0.0, self.budget.tokens - self.tokens) / (self.tokens - self.began_tokens) * self.seconds / 60
             bar.n = min(100, 100 * self.progress)
             bar.set_postfix_str(
                 f"step {self.step_count}, {window.rate:.0f} tokens/s, loss {result.loss:.3f}, {left:.0f} min left"
@@ -184,6 +184,7 @@ class Run:
     def save(self) -> None:
         state = {
             "size": self.size, "step": self.step_count, "tokens": self.tokens, "seconds": self.seconds,
+            "began": self.began, "began_tokens": self.began_tokens,
             "optimizer": self.optimizer.state(), "buffers": dict(self.model.named_buffers()),
         }  # fmt: skip
         partial = self.out / "checkpoint.partial"
@@ -193,6 +194,7 @@ class Run:
     def resume(self) -> None:
         state = torch.load(self.out / "checkpoint.pt", map_location=self.model.device, weights_only=True)
         self.step_count, self.tokens, self.seconds = state["step"], state["tokens"], state["seconds"]
+        self.began, self.began_tokens = state["began"], state["began_tokens"]
         self.optimizer.restore(state["optimizer"])
         for name, buffer in self.model.named_buffers():
             buffer.copy_(state["buffers"][name])

@@ -20,6 +20,10 @@ def normalised(text: str | None) -> str:
     return re.sub(r"\s+", " ", (text or "").translate(wide)).strip().lower()
 
 
+def normalised_lines(text: str | None) -> list[str]:
+    return [normalised(line) for line in (text or "").splitlines() if line.strip()]
+
+
 def exact(expected: Expected, answer: Message) -> float:
     """1 if the answer is `text`, or one of the `texts`."""
     texts = expected.get("texts") or [expected["text"]]

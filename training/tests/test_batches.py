@@ -13,7 +13,7 @@ from training import batches
 from training.batches import MicroBatch, collate, drill
 from training.model import build
 from training.optimizer import Optimizer
-from training.tokenizer import SPECIALS, Encoded, learn
+from training.tokenizer import Encoded, learn
 from training.workers import Processes
 
 TOKENIZER = learn(600, seed=1, samples=300)
@@ -76,8 +76,13 @@ class Drills(unittest.TestCase):
             ((begin, end),) = one.turns
             question, answer = one.ids[2 : begin - 1], one.ids[begin : end - 1]
             self.assertEqual(len(one.ids), end)
-            self.assertTrue(set(answer) <= set(question))
-            self.assertTrue(all(len(SPECIALS) <= token < 600 for token in question))
+            self.assertTrue(set(answer) - {batches.NO_VALUE} <= set(question))
+            self.assertTrue(all(batches.NO_VALUE < token < 600 for token in question))
+
+    def test_tables_have_values_and_gaps(self) -> None:
+        answers = [batches.table(random.Random(seed), 600)[1] for seed in range(200)]
+        gaps = sum(answer.count(batches.NO_VALUE) for answer in answers)
+        self.assertTrue(200 < gaps < 600)
 
 
 class Steps(unittest.TestCase):

@@ -12,7 +12,7 @@ from training.data.sample import Sample
 from training.data.tasks.legal import risks
 from training.data.tasks.legal_clauses import RISKS
 from training.data.tasks.medical_words import CLASSES, DRUGS
-from training.data.tasks.passages import NOT_SAID
+from training.data.tasks.passage_facts import NOT_SAID
 
 COUNT = 200
 PASSAGES = ("passage_short", "passage_turns", "passage_medium", "passage_long")
@@ -31,17 +31,21 @@ def answer(sample: Sample) -> str:
     return sample.messages[-1]["content"]
 
 
+def is_unsaid(sample: Sample) -> bool:
+    return answer(sample).endswith(NOT_SAID)
+
+
 class Passages(unittest.TestCase):
     def test_the_answer_is_a_span_of_the_passage(self) -> None:
         for task in PASSAGES:
             for sample in samples(task):
                 with self.subTest(task=task, answer=answer(sample)):
-                    if answer(sample) not in NOT_SAID:
+                    if not is_unsaid(sample):
                         self.assertIn(sample.expected["texts"][-1], prompt(sample))
 
     def test_about_one_question_in_eight_has_no_answer(self) -> None:
         for task in PASSAGES[:2]:
-            unsaid = sum(answer(sample) in NOT_SAID for sample in samples(task, count=2000)) / 2000
+            unsaid = sum(is_unsaid(sample) for sample in samples(task, count=2000)) / 2000
             self.assertAlmostEqual(0.13, unsaid, delta=0.03)
 
     def test_lengths_come_in_three_classes(self) -> None:
@@ -58,7 +62,7 @@ class Passages(unittest.TestCase):
         depths = []
         for sample in samples("passage_long"):
             value = sample.expected["texts"][-1]
-            if answer(sample) not in NOT_SAID and prompt(sample).count(value) == 1:
+            if not is_unsaid(sample) and prompt(sample).count(value) == 1:
                 depths.append(prompt(sample).index(value) / len(prompt(sample)))
         for low in (0.0, 0.25, 0.5, 0.75):
             self.assertGreater(sum(low <= depth < low + 0.25 for depth in depths), len(depths) // 10)
@@ -66,7 +70,7 @@ class Passages(unittest.TestCase):
     def test_the_passage_of_turns_stands_in_an_earlier_turn(self) -> None:
         for sample in samples("passage_turns"):
             value = sample.expected["texts"][-1]
-            if answer(sample) not in NOT_SAID:
+            if not is_unsaid(sample):
                 self.assertTrue(any(value in message["content"] for message in sample.messages[:-2]))
 
     def test_the_test_split_never_runs_out_of_subjects(self) -> None:
@@ -119,7 +123,7 @@ class Medical(unittest.TestCase):
 class Legal(unittest.TestCase):
     def test_clauses_named_are_those_that_carry_the_risk(self) -> None:
         for sample in samples("contract_risks"):
-            named = dict(re.findall(r"(\d+)(?:: |条：)(.+)[.。]", "\n".join(sample.expected["lines"])))
+            named = sample.expected["risks"]
             for number, clause in re.findall(r"^(\d)\. (.+)$", prompt(sample), re.MULTILINE):
                 self.assertEqual(named.get(number), self.risk_of(clause, sample.language == "zh"), clause)
 
@@ -132,15 +136,20 @@ class Legal(unittest.TestCase):
         return None
 
     def test_risks_are_scored_by_the_lines_that_agree(self) -> None:
-        wanted = {"lines": ["Clause 1: no payment date.", "Clause 3: unlimited liability."]}
+        wanted = {"risks": {"1": "no payment date", "3": "Unlimited liability"}, "clauses": 3}
 
-        def score(text: str) -> float:
-            return risks(wanted, {"content": text})
+        def score(text: str, expected: dict = wanted) -> float:
+            return risks(expected, {"content": text})
 
-        self.assertEqual(1.0, score("Clause 3: unlimited liability.\nClause 1: no payment date."))
-        self.assertEqual(0.5, score("Clause 1: no payment date."))
-        self.assertAlmostEqual(2 / 3, score("\n".join([*wanted["lines"], "Clause 2: automatic renewal."])))
+        first = "1. Paid at will. Risk: no payment date."
+        both = first + "\n2. Paid on 3 May 2024. No risk.\n3. {b} pays all. Risk: unlimited liability."
+        self.assertEqual(1.0, score(both))
+        self.assertEqual(0.5, score(first))
+        self.assertAlmostEqual(2 / 3, score(both.replace("No risk", "Risk: automatic renewal")))
         self.assertEqual(0.0, score("No risk found."))
+        self.assertEqual(1.0, score("1. 甲方付款。无风险。", {"risks": {}, "clauses": 1}))
+        self.assertEqual(0.0, score("1. 甲方付款。无风险。", {"risks": {}, "clauses": 2}))
+        self.assertEqual(0.0, score("1. 甲方付款。风险：无限责任。", {"risks": {}, "clauses": 1}))
 
     def test_contract_fields_are_spans_of_the_contract(self) -> None:
         for sample in samples("contract_fields"):

@@ -9,18 +9,17 @@ from training.data import scoring
 from training.data.facts import Facts
 from training.data.sample import Sample, Task, assistant, pick, user
 
-# The four signals of fraud, in the order in which an answer names them, before the risk that follows from them: low
+# The four signals of fraud, in the order in which an answer goes through them, each not there and there. The risk is low
 # without any, medium with one and high with two or more.
 LARGE_AMOUNT = 5000
 NIGHT_ENDS = 6  # o'clock
 SIGNALS = (
-    ("large amount", "金额大"),
-    ("at night", "深夜交易"),
-    ("away from home", "异地交易"),
-    ("new device", "新设备"),
+    (("usual", "正常"), ("large", "金额大")),
+    (("by day", "白天"), ("at night", "深夜")),
+    (("at home", "本地"), ("away", "异地")),
+    (("known", "常用"), ("new", "新")),
 )
 RISKS = (("low", "低"), ("medium", "中"), ("high", "高"))
-NO_SIGNAL = ("none", "无")
 
 FRAUD_ASK = (
     ("Rate the fraud risk of this transaction: {}", "How high is the fraud risk? {}",
@@ -51,34 +50,24 @@ def fraud_risk(rng: random.Random, facts: Facts, language: str) -> Sample:
 
     amount, time, city, home, is_new = facts.draw("transaction", transaction)
     found = [amount >= LARGE_AMOUNT, int(time[:2]) < NIGHT_ENDS, city != home, is_new]
-    device = pick(language, "new", "新") if is_new else pick(language, "known", "常用")
+    device = pick(language, *SIGNALS[3][is_new])
     line = rng.choice(pick(language, *TRANSACTIONS)).format(
         date=facts.date().text(language), person=facts.person(language), amount=amount, time=time, city=city, home=home,
         device=device
     )  # fmt: skip
-    names = [pick(language, *signal) for signal, is_there in zip(SIGNALS, found) if is_there]
-    risk = pick(language, *RISKS[min(len(names), 2)])
-    reason = pick(language, ", ", "、").join(names) or pick(language, *NO_SIGNAL)
-    messages = [
-        user(rng.choice(pick(language, *FRAUD_ASK)).format(line)),
-        assistant(pick(language, f"Signals: {reason}. Risk: {risk}", f"可疑点：{reason}。风险：{risk}")),
-    ]
-    thinking = None
-    if rng.random() < 0.25:
-        thinking = _fraud_checks(language, amount, time, city, home, device, sum(found))
-    return Sample("fraud_risk", language, "finance", messages, {"label": risk}, thinking=thinking)
+    risk = pick(language, *RISKS[min(sum(found), 2)])
+    checks = _checks(language, amount, time, city, home, found)
+    answer = pick(language, "{} Signals: {}. Risk: {}", "{}可疑点：{}个。风险：{}").format(checks, sum(found), risk)
+    messages = [user(rng.choice(pick(language, *FRAUD_ASK)).format(line)), assistant(answer)]
+    return Sample("fraud_risk", language, "finance", messages, {"label": risk})
 
 
-def _fraud_checks(language: str, amount: int, time: str, city: str, home: str, device: str, signals: int) -> str:
-    def sign(is_true: bool, yes: str, no: str) -> str:
-        return yes if is_true else no
-
-    size = sign(amount >= LARGE_AMOUNT, ">=", "<")
-    hour = sign(int(time[:2]) < NIGHT_ENDS, "<", ">=")
-    place = sign(city == home, "=", "!=")
+def _checks(language: str, amount: int, time: str, city: str, home: str, found: list[bool]) -> str:
+    """What each of the four signals is read from, and whether it is there: a small model compares what it has quoted."""
+    large, night, away, new = (pick(language, *SIGNALS[i][is_there]) for i, is_there in enumerate(found))
     if language == "zh":
-        return f"{amount} {size} 5000；{time} {hour} 06:00；{city} {place} {home}；{device}设备。可疑点：{signals}个。"
-    return f"{amount} {size} 5000; {time} {hour} 06:00; {city} {place} {home}; {device} device. Signals: {signals}."
+        return f"金额{amount}元：{large}。时间{time}：{night}。地点{city}，常住{home}：{away}。设备：{new}。"
+    return f"Amount {amount}: {large}. Time {time}: {night}. Place {city}, home {home}: {away}. Device: {new}."
 
 
 FILING_ASK = (

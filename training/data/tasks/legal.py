@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 
 from training.data import scoring
 from training.data.facts import Facts
@@ -29,8 +30,9 @@ ASK_RISKS = (
         "合同：\n{}\n风险点有哪些？",
     ),
 )
-CLAUSE = ("Clause {}: {}.", "第{}条：{}。")
-NO_RISK = ("No risk found.", "未发现风险。")
+# An answer goes through the clauses: each is quoted, its risk follows.
+AT_RISK = ("{}. {} Risk: {}.", "{}. {}风险：{}。")
+NO_RISK = ("{}. {} No risk.", "{}. {}无风险。")
 SAFE_SHARE = 0.6  # of the clauses without risk, those on a matter that can be one; the others are HARMLESS
 RISK_COUNTS = (0, 1, 1, 1, 2)  # risks per contract, equally likely
 
@@ -138,9 +140,16 @@ def _terms(rng: random.Random, facts: Facts, language: str) -> dict[str, str | i
 
 
 def risks(expected: scoring.Expected, answer: Message) -> float:
-    """Lines that answer and `lines` share, divided by the lines of either: wrong lines cost as missing ones do."""
-    given = {scoring.normalised(line) for line in (answer.get("content") or "").splitlines() if line.strip()}
-    wanted = {scoring.normalised(line) for line in expected["lines"]}
+    """Risks (number of the clause and name) that the answer and `risks` share, divided by the risks of either.
+
+    A wrong one costs as a missing one does. Of a contract without any, all `clauses` have to be gone through.
+    """
+    lines = scoring.normalised_lines(answer.get("content"))
+    found = (re.fullmatch(r"(\d+)\..*(?:risk|风险): ?([^:.]+)\.?", line) for line in lines)
+    given = {(match[1], match[2]) for match in found if match}
+    wanted = {(number, scoring.normalised(risk)) for number, risk in expected["risks"].items()}
+    if not wanted:
+        return float(not given and sum(bool(re.match(r"\d+\.", line)) for line in lines) == expected["clauses"])
     return len(given & wanted) / len(given | wanted)
 
 
@@ -168,12 +177,13 @@ def contract_risks(rng: random.Random, facts: Facts, language: str) -> Sample:
     if rng.random() < 0.5:
         a, b = pick(language, ("party A", "party B"), ("甲方", "乙方"))
     clauses = facts.draw("clauses", lambda: _reviewed_clauses(rng, facts, language, a, b))
-    numbered = "\n".join(f"{number}. {text}" for number, (text, _) in enumerate(clauses, 1))
-    lines = [pick(language, *CLAUSE).format(number, risk) for number, (_, risk) in enumerate(clauses, 1) if risk]
-    lines = lines or [pick(language, *NO_RISK)]
-    question = rng.choice(pick(language, *ASK_RISKS)).format(numbered)
+    numbered = list(enumerate(clauses, 1))
+    contract = "\n".join(f"{number}. {text}" for number, (text, _) in numbered)
+    lines = [pick(language, *(AT_RISK if risk else NO_RISK)).format(number, text, risk) for number, (text, risk) in numbered]
+    expected = {str(number): risk for number, (_, risk) in numbered if risk}
+    question = rng.choice(pick(language, *ASK_RISKS)).format(contract)
     messages = [user(question), assistant("\n".join(lines))]
-    return Sample("contract_risks", language, "legal", messages, {"lines": lines})
+    return Sample("contract_risks", language, "legal", messages, {"risks": expected, "clauses": len(clauses)})
 
 
 def contract_fields(rng: random.Random, facts: Facts, language: str) -> Sample:

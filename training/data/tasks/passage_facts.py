@@ -14,6 +14,8 @@ from training.data import names
 from training.data.facts import Facts
 from training.data.sample import pick
 
+NOT_SAID = ("... The passage does not say.", "……文中没有提到。")
+
 Value = Callable[[random.Random, Facts, str], str]
 
 
@@ -65,6 +67,14 @@ class Fact:
     def answer(self) -> str:
         text = self.wording.answer.format(s=self.subject, v=self.value)
         return text[0].upper() + text[1:]
+
+    def unsaid(self, language: str) -> str:
+        """The answer of who has not been told: its beginning, and that there is no more to it.
+
+        So the value is looked for where others stand, behind subject and relation, and not before they are repeated.
+        """
+        text = self.wording.answer.partition("{v}")[0].format(s=self.subject).rstrip()
+        return text[0].upper() + text[1:] + pick(language, " " + NOT_SAID[0], NOT_SAID[1])
 
 
 def person(rng: random.Random, facts: Facts, language: str) -> str:

@@ -278,7 +278,7 @@ PRODUCT = Kind(
             """
             The shop has {v} pieces of {s}. / There are {v} pieces of {s} in stock.
             How many pieces of {s} are in stock? / How many pieces of {s} are there? / What is the stock of {s}?
-            There are {v} pieces of {s} in stock.
+            The stock of {s} is {v} pieces.
             {s}的库存是{v}件。 / {s}还有{v}件存货。
             {s}的库存是多少？ / {s}还有多少件存货？ / {s}还剩多少件？
             {s}的库存是{v}件。

@@ -13,10 +13,9 @@ from training.data import names, scoring
 from training.data.facts import Facts
 from training.data.sample import Sample, Task, assistant, pick, user
 from training.data.tasks.chat import SMALL_TALK, opening, small_talk
-from training.data.tasks.passage_facts import WEEKDAYS, Fact, Kind
+from training.data.tasks.passage_facts import NOT_SAID, WEEKDAYS, Fact, Kind
 from training.data.tasks.passage_kinds import KINDS
 
-NOT_SAID = ("The passage does not say.", "文中没有提到。")
 READ = ("I have read it. What would you like to know?", "我读完了。您想知道什么？")
 
 ASK = (
@@ -224,12 +223,14 @@ def _questions(
         subject = rng.choice(passage.subjects)
         if rng.random() < STRANGER_SHARE:
             subject = _subject(rng, facts, language, subject.kind, passage.subjects, 0)
-        questions.append((subject.untold[0].question(rng), pick(language, *NOT_SAID), None))
+        asked = subject.untold[0]
+        questions.append((asked.question(rng), asked.unsaid(language), None))
     return questions
 
 
-def _expected(answer: str, value: str | None) -> dict[str, list[str]]:
-    return {"texts": [answer, answer[:-1]] if value is None else [answer, answer[:-1], value]}
+def _expected(language: str, answer: str, value: str | None) -> dict[str, list[str]]:
+    short = pick(language, *NOT_SAID).lstrip(".… ") if value is None else value
+    return {"texts": [answer, answer[:-1], short]}
 
 
 def _asked(
@@ -240,7 +241,7 @@ def _asked(
     messages = [user(rng.choice(wordings).format(text=passage.text, question=question)), assistant(answer)]
     for question, answer, value in further:
         messages += [user(_further(rng, language, question)), assistant(answer)]
-    return Sample(task, language, "general", messages, _expected(answer, value))
+    return Sample(task, language, "general", messages, _expected(language, answer, value))
 
 
 def _further(rng: random.Random, language: str, question: str) -> str:
@@ -252,20 +253,20 @@ def _further(rng: random.Random, language: str, question: str) -> str:
 
 def passage_short(rng: random.Random, facts: Facts, language: str) -> Sample:
     passage = _short(rng, facts, language)
-    return _asked(rng, facts, "passage_short", language, passage, pick(language, *ASK), rng.choice((1, 1, 2)))
+    return _asked(rng, facts, "passage_short", language, passage, pick(language, *ASK), rng.choice((1, 1, 2, 3, 4)))
 
 
 def passage_medium(rng: random.Random, facts: Facts, language: str) -> Sample:
     make = rng.choice((_dense, _dense, _needles))
     passage = make(rng, facts, language, pick(language, rng.randint(900, 2000), rng.randint(350, 800)))
-    return _asked(rng, facts, "passage_medium", language, passage, pick(language, *ASK), rng.choice((1, 2, 3, 4)))
+    return _asked(rng, facts, "passage_medium", language, passage, pick(language, *ASK), rng.choice((1, 3, 5, 7)))
 
 
 def passage_long(rng: random.Random, facts: Facts, language: str) -> Sample:
     make = rng.choice((_dense, _needles))
     passage = make(rng, facts, language, pick(language, rng.randint(3300, 5500), rng.randint(1750, 2500)))
     wordings = pick(language, *ASK)[:-QUESTION_FIRST]
-    return _asked(rng, facts, "passage_long", language, passage, wordings, rng.choice((1, 3, 5, 7)))
+    return _asked(rng, facts, "passage_long", language, passage, wordings, rng.choice((1, 4, 7, 10)))
 
 
 def passage_turns(rng: random.Random, facts: Facts, language: str) -> Sample:
@@ -274,12 +275,12 @@ def passage_turns(rng: random.Random, facts: Facts, language: str) -> Sample:
     messages = opening(rng, language)
     messages += [user(rng.choice(pick(language, *GIVE)).format(passage.text)), assistant(pick(language, *READ))]
     answer, value = "", None
-    for question, answer, value in _questions(rng, facts, language, passage, rng.choice((1, 2, 2, 3))):
+    for question, answer, value in _questions(rng, facts, language, passage, rng.choice((1, 2, 3, 4))):
         if rng.random() < SMALL_TALK_SHARE:
             said, reply = small_talk(rng, language, rng.choice(SMALL_TALK))
             messages += [user(said), assistant(reply)]
         messages += [user(_further(rng, language, question)), assistant(answer)]
-    return Sample("passage_turns", language, "general", messages, _expected(answer, value))
+    return Sample("passage_turns", language, "general", messages, _expected(language, answer, value))
 
 
 TASKS = [
