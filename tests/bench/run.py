@@ -18,6 +18,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 
@@ -162,11 +163,17 @@ def cluster(results, model, directory):
                 process.wait(30)
 
 
-def token_times(port, body):
-    """When the tokens of one streamed completion came."""
+def token_times(port, body, begun):
+    """When the tokens of one streamed completion came; releases `begun` at the first."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
     connection.request("POST", "/v1/completions", json.dumps(body | {"stream": True}), {"Content-Type": "application/json"})
-    return [time.monotonic() for line in connection.getresponse() if line.startswith(b"data: {")]
+    times = []
+    for line in connection.getresponse():
+        if line.startswith(b"data: {"):
+            times.append(time.monotonic())
+            if len(times) == 1:
+                begun.release()
+    return times
 
 
 def latency(results, model, directory, streams=8, prompts=6, prompt_tokens=2048):
@@ -192,10 +199,13 @@ def latency(results, model, directory, streams=8, prompts=6, prompt_tokens=2048)
                 bodies = [common | {"prompt": prompt(32), "max_tokens": 128 if count == 0 else 1024} for _ in range(streams)]
                 late = [common | {"prompt": prompt(prompt_tokens), "max_tokens": 1} for _ in range(count)]
                 with concurrent.futures.ThreadPoolExecutor(streams + 1) as pool:
-                    running = [pool.submit(token_times, port, body) for body in bodies]
+                    begun = threading.Semaphore(0)
+                    running = [pool.submit(token_times, port, body, begun) for body in bodies]
                     start, end = 0, float("inf")
                     if count:
-                        time.sleep(1)  # all streams run
+                        for _ in bodies:
+                            if not begun.acquire(timeout=120):
+                                sys.exit("a stream did not begin within 120 s")
                         start = time.monotonic()
                         for body in late:
                             request = urllib.request.Request(f"http://127.0.0.1:{port}/v1/completions", json.dumps(body).encode(), {"Content-Type": "application/json"})
