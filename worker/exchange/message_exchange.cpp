@@ -1,31 +1,24 @@
 #include <algorithm>
-#include <chrono>
 #include <cstring>
 #include <string>
 #include <utility>
 
 #include "common/base/buffer.h"
-#include "worker/exchange/exchange.h"
+#include "worker/exchange/transport_exchange.h"
 
 namespace switchyard::worker {
 namespace {
 
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-class MessageExchange final : public Exchange {
+class MessageExchange final : public TransportExchange {
  public:
   MessageExchange(std::unique_ptr<Transport> transport, const ExchangeShape& shape)
-      : transport_(std::move(transport)), shape_(shape) {}
+      : TransportExchange(std::move(transport), shape) {}
 
   const char* name() const override { return transport_->name(); }
-  uint32_t rank() const override { return transport_->rank(); }
-  uint32_t size() const override { return transport_->size(); }
 
   Result<ReceivedRows> dispatch(const LayerPlacement& placement, const void* rows, uint32_t row_count,
                                 const int32_t* experts) override {
-    const auto start = std::chrono::steady_clock::now();
+    const Timed timed(stats_.dispatch_seconds);
     const size_t row_bytes = shape_.row_bytes;
     order_rows(placement, static_cast<const std::byte*>(rows), row_count, experts);
 
@@ -38,7 +31,8 @@ class MessageExchange final : public Exchange {
     std::byte* arrived = arrived_.reserve(received_count_ * row_bytes);
     SWITCHYARD_TRY(
         transport_->all_to_all(sent_.data(), send_offsets_.data(), arrived, recv_offsets_.data(), row_bytes));
-    bytes_sent_ += (uint64_t{send_offsets_[ranks]} - (send_offsets_[rank() + 1] - send_offsets_[rank()])) * row_bytes;
+    stats_.bytes_sent +=
+        (uint64_t{send_offsets_[ranks]} - (send_offsets_[rank() + 1] - send_offsets_[rank()])) * row_bytes;
 
     // Arrived: (source, slot, row). Laid out: (slot, source, row).
     std::byte* laid_out = laid_out_.reserve(received_count_ * row_bytes);
@@ -57,12 +51,11 @@ class MessageExchange final : public Exchange {
     }
     slot_offsets_[slots] = at;
     float* answers = answers_.reserve(std::max<size_t>(size_t{received_count_} * shape_.width, 16));
-    dispatch_seconds_ += seconds_since(start);
     return ReceivedRows{laid_out, slot_offsets_, received_count_, answers};
   }
 
   Result<const float* const*> combine() override {
-    const auto start = std::chrono::steady_clock::now();
+    const Timed timed(stats_.combine_seconds);
     const size_t width = shape_.width;
     float* leaving = leaving_.reserve(std::max<size_t>(received_count_ * width, 16));
     for (const Run& run : runs_) {
@@ -72,18 +65,12 @@ class MessageExchange final : public Exchange {
     float* home = home_.reserve(std::max<size_t>(send_offsets_[size()] * width, 16));
     SWITCHYARD_TRY(
         transport_->all_to_all(leaving, recv_offsets_.data(), home, send_offsets_.data(), width * sizeof(float)));
-    bytes_sent_ +=
+    stats_.bytes_sent +=
         (uint64_t{received_count_} - (recv_offsets_[rank() + 1] - recv_offsets_[rank()])) * width * sizeof(float);
     home_pointers_.resize(home_index_.size());
     for (size_t i = 0; i < home_index_.size(); ++i) home_pointers_[i] = home + home_index_[i] * width;
-    combine_seconds_ += seconds_since(start);
     return home_pointers_.data();
   }
-
-  Status all_gather(const void* mine, size_t bytes, void* all) override {
-    return transport_->all_gather(mine, bytes, all);
-  }
-  ExchangeStats stats() const override { return {bytes_sent_, dispatch_seconds_, combine_seconds_}; }
 
  private:
   // A run of rows of one slot from one source, before and after laying out.
@@ -151,8 +138,6 @@ class MessageExchange final : public Exchange {
     return {};
   }
 
-  std::unique_ptr<Transport> transport_;
-  const ExchangeShape shape_;
   std::vector<uint32_t> count_of_expert_, next_of_expert_;
   std::vector<uint32_t> counts_;                       // (all slots in (rank, slot) order)
   std::vector<uint32_t> send_offsets_, recv_offsets_;  // (ranks + 1) rows
@@ -166,9 +151,6 @@ class MessageExchange final : public Exchange {
   AlignedBuffer<float> answers_, leaving_, home_;
   std::vector<const float*> home_pointers_;
   uint32_t received_count_ = 0;
-  uint64_t bytes_sent_ = 0;
-  double dispatch_seconds_ = 0.0;
-  double combine_seconds_ = 0.0;
 };
 
 }  // namespace

@@ -9,6 +9,7 @@
 
 #include "common/base/buffer.h"
 #include "worker/exchange/patience.h"
+#include "worker/exchange/transport_exchange.h"
 
 namespace switchyard::worker {
 namespace {
@@ -23,17 +24,12 @@ static_assert(std::atomic<uint64_t>::is_always_lock_free);
 
 constexpr size_t kGatherBytes = 64U << 10;  // worth waking another thread for
 
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-class SharedExchange final : public Exchange {
+class SharedExchange final : public TransportExchange {
  public:
   SharedExchange(std::unique_ptr<Transport> transport, SharedMemory memory, const ExchangeShape& shape,
                  kernels::ThreadPool& pool, uint32_t deadline_ms)
-      : transport_(std::move(transport)),
+      : TransportExchange(std::move(transport), shape),
         memory_(std::move(memory)),
-        shape_(shape),
         pool_(pool),
         deadline_(deadline_ms) {
     const SharedLayout layout(shape, size());
@@ -51,12 +47,10 @@ class SharedExchange final : public Exchange {
   }
 
   const char* name() const override { return size() == 1 ? "local" : "shared memory"; }
-  uint32_t rank() const override { return transport_->rank(); }
-  uint32_t size() const override { return transport_->size(); }
 
   Result<ReceivedRows> dispatch(const LayerPlacement& placement, const void* rows, uint32_t row_count,
                                 const int32_t* experts) override {
-    const auto start = std::chrono::steady_clock::now();
+    const Timed timed(stats_.dispatch_seconds);
     SWITCHYARD_CHECK(row_count <= shape_.rows_max);
     ++layer_;
     placement_ = &placement;
@@ -76,12 +70,11 @@ class SharedExchange final : public Exchange {
     pool_.parallel_for(
         received_count_, std::max<size_t>(1, kGatherBytes / shape_.row_bytes),
         [&](size_t begin, size_t end) { gather(static_cast<const std::byte*>(rows), begin, end, gathered); });
-    dispatch_seconds_ += seconds_since(start);
     return ReceivedRows{gathered, slot_offsets_, received_count_, peers_[rank()].answers};
   }
 
   Result<const float* const*> combine() override {
-    const auto start = std::chrono::steady_clock::now();
+    const Timed timed(stats_.combine_seconds);
     if (size() > 1) SWITCHYARD_TRY(meet(&Head::answers_ready, "combine"));
     const size_t choices = size_t{row_count_} * shape_.top_k;
     for (size_t i = 0; i < choices; ++i) {
@@ -89,14 +82,8 @@ class SharedExchange final : public Exchange {
       home_[i] = peers_[placement_->rank_of_expert[expert]].answers +
                  (size_t{expert_bases_[expert]} + index_[i]) * shape_.width;
     }
-    combine_seconds_ += seconds_since(start);
     return home_.data();
   }
-
-  Status all_gather(const void* mine, size_t bytes, void* all) override {
-    return transport_->all_gather(mine, bytes, all);
-  }
-  ExchangeStats stats() const override { return {bytes_sent_, dispatch_seconds_, combine_seconds_}; }
 
  private:
   // A rank's region.
@@ -162,9 +149,9 @@ class SharedExchange final : public Exchange {
           const uint32_t count = offsets[expert + 1] - offsets[expert];
           if (source == me) {
             expert_bases_[expert] = at;
-            if (r != me) bytes_sent_ += count * shape_.row_bytes;
+            if (r != me) stats_.bytes_sent += count * shape_.row_bytes;
           } else if (r == me) {
-            bytes_sent_ += uint64_t{count} * shape_.width * sizeof(float);
+            stats_.bytes_sent += uint64_t{count} * shape_.width * sizeof(float);
           }
           if (r == me && count != 0) runs_.push_back({at, source, peers_[source].rows_of_expert + offsets[expert]});
           at += count;
@@ -186,9 +173,7 @@ class SharedExchange final : public Exchange {
     }
   }
 
-  std::unique_ptr<Transport> transport_;
   SharedMemory memory_;
-  const ExchangeShape shape_;
   kernels::ThreadPool& pool_;
   const std::chrono::milliseconds deadline_;
   std::vector<Peer> peers_;
@@ -206,10 +191,6 @@ class SharedExchange final : public Exchange {
   std::vector<Run> runs_;
   std::vector<const float*> home_;
   AlignedBuffer<std::byte> gathered_;
-
-  uint64_t bytes_sent_ = 0;
-  double dispatch_seconds_ = 0.0;
-  double combine_seconds_ = 0.0;
 };
 
 }  // namespace

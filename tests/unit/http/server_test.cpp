@@ -129,6 +129,22 @@ TEST(HttpServer, OldClientsGetTheirConnectionClosedUnlessTheyAskToKeepIt) {
   }
 }
 
+// What a stop posts to a connection whose client leaves at that moment has to be done, or it is never freed.
+TEST(HttpServer, AStopEndsThoughItsClientsLeaveMeanwhile) {
+  for (int round = 0; round < 2000; ++round) {
+    Running http;
+    std::vector<std::unique_ptr<Client>> clients;
+    for (int i = 0; i < 4; ++i) {
+      clients.push_back(std::make_unique<Client>(http.port()));
+      ASSERT_TRUE(clients.back()->send(request_text("GET", "/echo")));
+      ASSERT_EQ(clients.back()->read().status, 200);
+    }
+    std::thread leaving([&] { clients.clear(); });
+    http.server->stop();
+    leaving.join();
+  }
+}
+
 TEST(HttpServer, AHeadRequestGetsTheHeadAlone) {
   Running http;
   Client client(http.port());
