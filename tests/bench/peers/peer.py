@@ -1,5 +1,6 @@
 """llama.cpp and its fork ik_llama.cpp as peers: built from source, their GGUF files, their throughput, their server."""
 import csv
+import json
 import os
 import pathlib
 import subprocess
@@ -69,16 +70,17 @@ class Files:
     def __init__(self, checkpoint, quantizer):
         self.checkpoint, self.quantizer = pathlib.Path(checkpoint), quantizer
 
-    def get(self, form):
-        file = self.checkpoint.with_name(f"{self.checkpoint.name}-{form.lower()}.gguf")
+    def get(self, form, for_fork=False):
+        older = for_fork and json.loads((self.checkpoint / "config.json").read_text())["model_type"] == "deepseek_v3"
+        file = self.checkpoint.with_name(f"{self.checkpoint.name}-{'older-' if older else ''}{form.lower()}.gguf")
         if file.exists():
             return file
         if form == "BF16":
             print(f"converting {self.checkpoint.name} to GGUF", flush=True)
-            to_gguf.convert(self.checkpoint, file)
+            to_gguf.convert(self.checkpoint, file, kv_b_as_one=older)
             return file
         print(f"quantizing {self.checkpoint.name} to {form}", flush=True)
         partial = file.with_suffix(".partial")
-        subprocess.run([self.quantizer, self.get("BF16"), partial, form], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.run([self.quantizer, self.get("BF16", for_fork), partial, form], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         partial.rename(file)
         return file

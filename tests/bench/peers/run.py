@@ -110,7 +110,7 @@ def engines(a, table, model, directory, peers, files):
             seen.append(limits(a.threads))
             rates.setdefault(("ours", form), []).append(ours(directory, quantization, a.threads, prefill, decode))
             for peer in peers:
-                rates.setdefault((peer.name, form), []).append(peer.throughput(files.get(file), a.threads, prefill, decode))
+                rates.setdefault((peer.name, form), []).append(peer.throughput(files.get(file, peer.is_fork), a.threads, prefill, decode))
         print(f"{model}: round {round_ + 1} of {a.rounds} done, reads at {statistics.median(one['read'] for one in seen):.1f} GB/s", flush=True)
     limit = {key: statistics.median(one[key] for one in seen) for key in seen[0]}
     median = lambda name, form, what: statistics.median(one[what] for one in rates[name, form]) if (name, form) in rates else None
@@ -118,7 +118,7 @@ def engines(a, table, model, directory, peers, files):
         _, _, weight_bytes, expert_bytes, product = FORMS[form]
         for what in [("prefill", n) for n in FIGURES[form][0]] + [("decode", n) for n in FIGURES[form][1]]:
             if what[0] == "prefill":
-                most = limit[product] * 1e9 / work.prefill_operations()
+                most = what[1] / work.prefill_seconds(what[1], limit[product] * 1e9, limit["bf16"] * 1e9)
             else:
                 step = max(work.decode_bytes(what[1], weight_bytes, expert_bytes) / (limit["read"] * 1e9), what[1] * work.decode_operations() / (limit[product] * 1e9))
                 most = what[1] / step

@@ -102,13 +102,18 @@ def mixtral(c, t, writer):
         yield from moe(t, i, c["num_local_experts"], p + "block_sparse_moe.", {"gate": "w1", "up": "w3", "down": "w2"})
 
 
-def deepseek_v3(c, t, writer):
+def deepseek_v3(c, t, writer, kv_b_as_one):
     rank, nope, rope, v = c["kv_lora_rank"], c["qk_nope_head_dim"], c["qk_rope_head_dim"], c["v_head_dim"]
-    writer.add_head_count_kv(1)  # the latent, for all heads
-    writer.add_key_length(rank + rope)
-    writer.add_value_length(rank)
-    writer.add_key_length_mla(nope + rope)
-    writer.add_value_length_mla(v)
+    if kv_b_as_one:
+        writer.add_head_count_kv(c["num_attention_heads"])
+        writer.add_key_length(nope + rope)
+        writer.add_value_length(v)
+    else:
+        writer.add_head_count_kv(1)  # the latent, for all heads
+        writer.add_key_length(rank + rope)
+        writer.add_value_length(rank)
+        writer.add_key_length_mla(nope + rope)
+        writer.add_value_length_mla(v)
     writer.add_rope_dimension_count(rope)
     writer.add_q_lora_rank(c["q_lora_rank"])
     writer.add_kv_lora_rank(rank)
@@ -126,9 +131,13 @@ def deepseek_v3(c, t, writer):
         for to, name in {"attn_q_a": "q_a_proj", "attn_q_a_norm": "q_a_layernorm", "attn_q_b": "q_b_proj", "attn_kv_a_mqa": "kv_a_proj_with_mqa",
                          "attn_kv_a_norm": "kv_a_layernorm", "attn_output": "o_proj"}.items():
             yield f"{b}{to}.weight", t[f"{p}self_attn.{name}.weight"]
-        expanded = t[p + "self_attn.kv_b_proj.weight"].reshape(c["num_attention_heads"], nope + v, rank)
-        yield b + "attn_k_b.weight", np.ascontiguousarray(expanded[:, :nope].swapaxes(1, 2))
-        yield b + "attn_v_b.weight", np.ascontiguousarray(expanded[:, nope:])
+        kv_b = t[p + "self_attn.kv_b_proj.weight"]
+        if kv_b_as_one:
+            yield b + "attn_kv_b.weight", kv_b
+        else:
+            expanded = kv_b.reshape(c["num_attention_heads"], nope + v, rank)
+            yield b + "attn_k_b.weight", np.ascontiguousarray(expanded[:, :nope].swapaxes(1, 2))
+            yield b + "attn_v_b.weight", np.ascontiguousarray(expanded[:, nope:])
         if i < c["first_k_dense_replace"]:
             for to, name in GATE_UP_DOWN.items():
                 yield f"{b}ffn_{to}.weight", t[f"{p}mlp.{name}.weight"]
@@ -158,7 +167,8 @@ def tokenizer(directory, size, writer):
     writer.add_token_merges([one if isinstance(one, str) else " ".join(one) for one in source["model"]["merges"]])
 
 
-def convert(directory, output):
+def convert(directory, output, kv_b_as_one=False):
+    """`kv_b_as_one`: latent attention as GGUF had it before llama.cpp absorbed it; ik_llama.cpp reads the newer form of DeepSeek's own sizes only."""
     directory, output = pathlib.Path(directory), pathlib.Path(output)
     c = json.loads((directory / "config.json").read_text())
     name, layers = ARCHITECTURES[c["model_type"]]
@@ -174,7 +184,7 @@ def convert(directory, output):
     for i in range(c["num_hidden_layers"]):
         for to, source in {"attn_norm": "input_layernorm", "ffn_norm": "post_attention_layernorm"}.items():
             tensors.append((f"blk.{i}.{to}.weight", t[f"model.layers.{i}.{source}.weight"]))
-    tensors += layers(c, t, writer)
+    tensors += layers(c, t, writer, kv_b_as_one) if layers is deepseek_v3 else layers(c, t, writer)
 
     def ready(name, tensor):
         tensor = tensor() if callable(tensor) else tensor
