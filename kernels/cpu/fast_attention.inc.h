@@ -23,8 +23,11 @@ namespace switchyard::kernels::cpu::SWITCHYARD_SIMD {
 namespace {
 
 constexpr uint32_t kChunkLanes = 64;
-// Query heads x rows to a unit of work, at most: they share each load of keys and values.
-constexpr uint32_t kItems = 48;
+// Query heads x rows to a unit of work, at most: they share each load of keys and values, which of a long sequence come
+// from memory, while what the unit itself needs is to stay in a core's second cache.
+constexpr uint32_t kItems = 240;
+constexpr uint32_t kItemsBalanced = 60;  // down to which units get smaller so that each thread has several
+constexpr uint32_t kUnitsPerThread = 4;
 // Tiles of this many rows or fewer wait for memory, and blocks lie in no order that the machine would guess: such tiles
 // ask for the next chunk line by line while they work on theirs (all at once would only move the wait).
 constexpr uint32_t kAheadRows = 2 * kTileRows / 3;
@@ -423,7 +426,9 @@ class UnitAttention {
     for (uint32_t chunk = low / chunk_tokens; chunk <= high / chunk_tokens; ++chunk) {
       const size_t key_count = gather(unit, chunk * chunk_tokens, low, high);
       score(items, key_count);
-      for (uint32_t i = 0; i < items; ++i) soften(i, chunk * chunk_tokens);
+      for (uint32_t i = 0; i < items; ++i) {
+        sees_all(i, chunk * chunk_tokens) ? soften_all(i) : soften_masked(i, chunk * chunk_tokens);
+      }
       weigh(items);
     }
     for (uint32_t i = 0; i < items; ++i) finish(unit, i, out);
@@ -516,8 +521,50 @@ class UnitAttention {
     }
   }
 
+  // Whether item i sees every lane of the chunk, and the chunk is of the usual size, without scales.
+  bool sees_all(uint32_t i, uint32_t chunk_begin) const {
+    return !kQuantized && shape_.chunk_lanes == kChunkLanes && shape_.block.lanes == layout_.block_tokens &&
+           first_seen(position_[i]) <= chunk_begin && position_[i] >= chunk_begin + kChunkLanes - 1;
+  }
+
   // Scores of item i to weights; its largest score, sum of weights and the scale of what it has summed so far follow.
-  void soften(uint32_t i, uint32_t chunk_begin) {
+  void soften_all(uint32_t i) {
+    constexpr uint32_t kVectors = kChunkLanes / kLanes;
+    const float* scores = scores_ + i * shape_.score_stride;
+    Operand* weights = weights_ + i * weight_stride_;
+    const F scale = broadcast(spec_.scale);
+    F x[kVectors];
+    F largest = broadcast(-__builtin_inff());
+#pragma GCC unroll 8
+    for (uint32_t v = 0; v < kVectors; ++v) {
+      x[v] = mul(load(scores + v * kLanes), scale);
+      largest = max(largest, x[v]);
+    }
+    F sum;
+    const F at = reach(i, largest, sum);
+#pragma GCC unroll 8
+    for (uint32_t v = 0; v < kVectors; ++v) {
+      const F weight = exp(sub(x[v], at));
+      sum = add(sum, weight);
+      store(weights + v * kLanes, weight);
+    }
+    store(weight_sums_ + i * kLanes, sum);
+  }
+
+  // Item i has seen `largest`: returns what scores are to be measured from, and the sum of weights measured from it.
+  F reach(uint32_t i, F largest, F& sum) {
+    const float before = largest_[i];
+    const float here = max_of(largest);
+    const float now = here > before ? here : before;
+    largest_[i] = now;
+    const F at = broadcast(now > -__builtin_inff() ? now : 0.0F);  // nothing seen yet: all weights are e^-inf = 0
+    scale_[i] = now == before ? 1.0F : first(exp(sub(broadcast(before), at)));
+    sum = mul(load(weight_sums_ + i * kLanes), broadcast(scale_[i]));
+    return at;
+  }
+
+  // The same where not all of the chunk is seen, or its scores have scales.
+  void soften_masked(uint32_t i, uint32_t chunk_begin) {
     float* scores = scores_ + i * shape_.score_stride;
     Operand* weights = weights_ + i * weight_stride_;
     const uint32_t low = first_seen(position_[i]);
@@ -538,13 +585,8 @@ class UnitAttention {
       store(scores + lane, x);
       largest = max(largest, x);
     });
-    const float before = largest_[i];
-    const float here = max_of(largest);
-    const float now = here > before ? here : before;
-    largest_[i] = now;
-    const F at = broadcast(now > -__builtin_inff() ? now : 0.0F);  // nothing seen yet: all weights are e^-inf = 0
-    scale_[i] = first(exp(sub(broadcast(before), at)));
-    F sum = mul(load(weight_sums_ + i * kLanes), broadcast(scale_[i]));
+    F sum;
+    const F at = reach(i, largest, sum);
     for (size_t lane = 0; lane < shape_.chunk_lanes; lane += kLanes) {
       const F weight = exp(sub(load(scores + lane), at));
       sum = add(sum, weight);
@@ -671,12 +713,12 @@ size_t unit_count(const KvLayout& layout, const AttentionSpec& spec, const Seque
   return units;
 }
 
-// Smaller units when there are fewer than threads: the threads then read the same keys, but no thread is idle.
+// Smaller units when there are few for the threads: these then read the same keys, but none is idle.
 AttentionPlan plan(const KvLayout& layout, const AttentionSpec& spec, const SequenceRows* sequences, uint32_t count,
                    uint32_t threads) {
   uint32_t items = kItems;
   size_t units = unit_count(layout, spec, sequences, count, items);
-  while (units < threads && items > 4) {
+  while ((units < kUnitsPerThread * threads && items > kItemsBalanced) || (units < threads && items > 4)) {
     items /= 2;
     units = unit_count(layout, spec, sequences, count, items);
   }

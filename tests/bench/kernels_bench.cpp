@@ -240,6 +240,7 @@ void register_all() {
       add_case(prefix + "gqa16:4x128/decode1", attention, ops, gqa, 16U, 1U, 2048U, 1U);
       add_case(prefix + "gqa16:4x128/decode32", attention, ops, gqa, 16U, 32U, 2048U, 1U);
       add_case(prefix + "gqa16:4x128/prefill2048", attention, ops, gqa, 16U, 1U, 2048U, 2048U);
+      add_case(prefix + "gqa16:4x128/prefill512to32768", attention, ops, gqa, 16U, 1U, 32768U, 512U);
       add_case(prefix + "mla16/decode1", attention, ops, mla, 16U, 1U, 2048U, 1U);
       add_case(prefix + "mla16/decode32", attention, ops, mla, 16U, 32U, 2048U, 1U);
       add_case(prefix + "mla16/prefill512", attention, ops, mla, 16U, 1U, 2048U, 512U);
