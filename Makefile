@@ -1,9 +1,9 @@
 # The verbs a person types. Each is a line or two over CMake; see README.md.
 .DEFAULT_GOAL := build
-.PHONY: deps build build-all run test test-venv bench bench-peers train train-venv eval sanitize format lint clean
+.PHONY: deps build build-all run test test-venv bench bench-peers gpu-check train train-venv eval sanitize format lint clean
 SHELL := /bin/bash
 
-sources = $(shell git ls-files '*.h' '*.cpp')
+sources = $(shell git ls-files '*.h' '*.cpp' '*.cu' '*.cuh')
 
 # Debian packages that are missing; says what it installs, and nothing when all is there.
 deps:
@@ -41,6 +41,11 @@ bench: deps build-all
 bench-peers: deps build-all
 	@tests/venv.sh build/bench/peers-venv tests/bench/peers/requirements.txt
 	build/bench/peers-venv/bin/python tests/bench/peers/run.py $(PEERS)
+
+# Tests and benchmarks of the CUDA backend: on this machine's GPU, or a bundle to carry to one. GPU_MODEL=DIR adds the engine's speed.
+gpu-check: deps build-all
+	@tests/gpu/bundle.sh build/gpu-bundle
+	@if command -v nvidia-smi >/dev/null; then build/gpu-bundle/run.sh $(GPU_MODEL); else echo "no GPU here: carry build/gpu-bundle to one and run its run.sh"; fi
 
 # The demo model from nothing: data, training (3 hours on 2 cores; TRAIN=--resume goes on), checkpoint, loss curve. See training/README.md.
 small = models/switchyard-r1-small

@@ -10,8 +10,9 @@ endif()
 # Assertions stay on in production; they guard bugs of ours, not input. -ffp-contract=off: a product and a sum are fused where the
 # source says so (std::fma, intrinsics) and nowhere else, so that bits do not hang on the optimiser's choices.
 add_library(switchyard_flags INTERFACE)
-target_compile_options(switchyard_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Werror
-                                                  -ffp-contract=off -fno-math-errno)
+target_compile_options(switchyard_flags INTERFACE
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Werror -ffp-contract=off -fno-math-errno>
+  $<$<COMPILE_LANGUAGE:CUDA>:--Werror=all-warnings -Xcompiler=-Wall,-Wextra,-Wno-unused-parameter -fmad=false -DNDEBUG>)
 target_include_directories(switchyard_flags INTERFACE ${CMAKE_SOURCE_DIR})
 target_include_directories(switchyard_flags SYSTEM INTERFACE ${CMAKE_BINARY_DIR}/generated)
 target_link_libraries(switchyard_flags INTERFACE Threads::Threads)
@@ -25,3 +26,19 @@ if(SWITCHYARD_SANITIZE)
 endif()
 set(CMAKE_CXX_FLAGS_RELEASE "-O2")
 set(CMAKE_CXX_FLAGS_DEBUG "-O1 -g")
+
+# CUDA is found, not required. cmake 3.25 does not know nvcc's C++20 and would build C++17.
+include(CheckLanguage)
+check_language(CUDA)
+if(CMAKE_CUDA_COMPILER)
+  set(CMAKE_CUDA_ARCHITECTURES 90a)
+  enable_language(CUDA)
+  set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
+  set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION -std=c++20)
+  set(CMAKE_CUDA_STANDARD 20)
+  set(CMAKE_CUDA_EXTENSIONS OFF)
+  if(SWITCHYARD_CCACHE)
+    set(CMAKE_CUDA_COMPILER_LAUNCHER ${SWITCHYARD_CCACHE})
+  endif()
+  find_package(CUDAToolkit REQUIRED)
+endif()

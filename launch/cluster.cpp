@@ -189,7 +189,6 @@ Status check_start(const config::ClusterConfig& config, const RunOptions& option
   std::vector<std::string> problems = needed_programs(config, options);
   const auto& w = config.worker;
   // Entries of the schema that no build has yet: planned with, not started.
-  if (w.device == "cuda") problems.push_back("worker.device: this build computes on CPUs; cuda is for --dry-run");
   if (w.exchange == "nccl" || w.exchange == "staged") {
     problems.push_back(fmt::format("worker.exchange: this build has local and mpi; {} is for --dry-run", w.exchange));
   }

@@ -19,6 +19,7 @@
 #include "common/base/parent_death.h"
 #include "common/checkpoint/checkpoint.h"
 #include "common/config/cluster_config.h"
+#include "kernels/api/device.h"
 #include "worker/engine/engine.h"
 #include "worker/engine/kv_plan.h"
 #include "worker/exchange/mpi_transport.h"
@@ -42,6 +43,7 @@ uint32_t number_from_launcher(const char* name, uint32_t otherwise) {
   return value >= 0 ? static_cast<uint32_t>(value) : otherwise;
 }
 
+uint32_t local_rank() { return number_from_launcher("OMPI_COMM_WORLD_LOCAL_RANK", 0); }
 uint32_t ranks_on_node() { return std::max(1U, number_from_launcher("OMPI_COMM_WORLD_LOCAL_SIZE", 1)); }
 
 // The rank's own cores, one a thread: the ranks of a node share out what they may use, unless the launcher has done so
@@ -50,7 +52,7 @@ std::vector<int> cores_to_pin(uint32_t threads) {
   const std::vector<int> cores = machine_cores();
   const uint32_t ranks = ranks_on_node();
   const bool shared = cores.size() >= size_t{ranks} * threads;
-  const uint32_t first = shared ? number_from_launcher("OMPI_COMM_WORLD_LOCAL_RANK", 0) * threads : 0;
+  const uint32_t first = shared ? local_rank() * threads : 0;
   if (cores.size() < size_t{first} + threads) return {};
   return {cores.begin() + first, cores.begin() + first + threads};
 }
@@ -116,6 +118,19 @@ Result<std::vector<LayerPlacement>> layer_placements(const RankAssignment& assig
 }
 
 // Everything from here on returns the cause of a failed start, or of a group's end.
+Result<const kernels::OpTable*> choose_backend(const config::WorkerConfig& worker) {
+  if (worker.device == "cuda") {
+    auto ops = kernels::cuda_backend(local_rank());
+    if (!ops.ok()) return Error{ops.error().code, "worker.device: " + ops.error().message};
+    return ops;
+  }
+  const kernels::OpTable* ops = kernels::find_backend(worker.backend.c_str());
+  if (ops == nullptr) {
+    return Error{Errc::kInvalid, fmt::format("worker.backend: this machine has no op table '{}'", worker.backend)};
+  }
+  return ops;
+}
+
 Result<std::unique_ptr<Exchange>> choose_exchange(const config::ClusterConfig& config, const MpiWorld& world,
                                                   const checkpoint::ModelSpec& spec, const WeightForms& forms,
                                                   const kernels::OpTable& ops, kernels::ThreadPool& pool) {
@@ -131,16 +146,14 @@ Status serve(const config::ClusterConfig& config, const MpiWorld& world, const s
     return Error{Errc::kInvalid, fmt::format("started with {} ranks, but worker.data_parallel_size is {}", world.size,
                                              config.worker.data_parallel_size)};
   }
-  const kernels::OpTable* ops = kernels::find_backend(config.worker.backend.c_str());
-  if (ops == nullptr)
-    return Error{Errc::kInvalid,
-                 fmt::format("worker.backend: this machine has no op table '{}'", config.worker.backend)};
+  SWITCHYARD_ASSIGN(const kernels::OpTable* ops, choose_backend(config.worker));
   SWITCHYARD_ASSIGN(const checkpoint::Checkpoint checkpoint, checkpoint::Checkpoint::open(config.model.path));
   const checkpoint::ModelSpec& spec = checkpoint.spec();
 
-  SWITCHYARD_ASSIGN(const std::unique_ptr<Server> server,
-                    Server::start(config, {world.rank, world.size, "cpu", ops->name,
-                                           spec.architecture + " " + config.model.path, spec.vocab_size}));
+  SWITCHYARD_ASSIGN(
+      const std::unique_ptr<Server> server,
+      Server::start(config, {world.rank, world.size, ops->is_host ? "cpu" : fmt::format("cuda:{}", local_rank()),
+                             ops->name, spec.architecture + " " + config.model.path, spec.vocab_size}));
   SWITCHYARD_ASSIGN(const RankAssignment assignment, server->join(kJoinDeadlineMs));
   SWITCHYARD_ASSIGN(const std::vector<LayerPlacement> placement, layer_placements(assignment, spec, world.size));
 

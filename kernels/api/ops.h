@@ -8,8 +8,10 @@
 // into one fp32 accumulator an output, in the grouping its form states), attention walks KV blocks from position 0, and
 // no op reduces across rows. Bits are equal within one table; across tables, a tolerance.
 //
-// Threads: every op is called by the engine thread, uses the given pool, and returns when done. No op allocates device
-// memory; scratch comes from the pool. Ops cannot fail on valid arguments; invalid ones are bugs and abort.
+// Threads: every op is called by the engine thread and may use the given pool; a device's may return before it is done
+// (finish). No op allocates memory that callers would see. Ops cannot fail on valid arguments; invalid ones are bugs
+// and abort. The host's memory holds ids, positions, sequences and block tables, row offsets, lists of matrices and of
+// pointers, and the router's choice; ops copy what they need of it before they return.
 //
 // Names of sizes: rows = tokens in the call, n = outputs of a matrix, k = its inputs. Activations between ops are
 // float32, row-major.
@@ -139,7 +141,18 @@ struct AttentionSpec {
 };
 
 struct OpTable {
-  const char* name;  // "cpu-plain", "cpu-avx2", "cpu-avx512", "cpu-avx512-vnni", "cpu-avx512-bf16"
+  const char* name;  // "cpu-plain", "cpu-avx2", "cpu-avx512", "cpu-avx512-vnni", "cpu-avx512-bf16", "cuda"
+
+  // --- memory
+  // ------------------------------------------------------------------------------------------------------------------
+  // What ops read and write (weights, caches, activations) lies in memory from here, except what they say is the
+  // host's. Zeroed, on whole pages; null when there is not as much.
+  void* (*allocate)(size_t bytes);
+  void (*release)(void* data, size_t bytes);
+  // Returns when all ops called so far are done. The host may touch device memory after it, and until the next op.
+  void (*finish)();
+  // Any memory of the host's will do, and every op is done when it returns.
+  bool is_host;
 
   // --- weights
   // -----------------------------------------------------------------------------------------------------------

@@ -10,6 +10,10 @@ namespace cpu {
 
 const OpTable kPlainTable = {
     .name = "cpu-plain",
+    .allocate = allocate,
+    .release = release,
+    .finish = finish,
+    .is_host = true,
     .packed_bytes = plain::packed_bytes,
     .pack_rows = plain::pack_rows,
     .pack_row_unit = plain::pack_row_unit,

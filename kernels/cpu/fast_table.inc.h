@@ -5,6 +5,10 @@ namespace switchyard::kernels::cpu {
 
 const OpTable SWITCHYARD_TABLE = {
     .name = SWITCHYARD_TABLE_NAME,
+    .allocate = allocate,
+    .release = release,
+    .finish = finish,
+    .is_host = true,
     .packed_bytes = SWITCHYARD_SIMD::packed_bytes,
     .pack_rows = SWITCHYARD_SIMD::pack_rows,
     .pack_row_unit = SWITCHYARD_SIMD::pack_row_unit,

@@ -2,8 +2,8 @@
 #include <type_traits>
 
 #include "common/base/result.h"
+#include "kernels/api/checks.h"
 #include "kernels/api/thread_pool.h"
-#include "kernels/cpu/checks.h"
 #include "kernels/cpu/plain.h"
 #include "kernels/cpu/scalar.h"
 

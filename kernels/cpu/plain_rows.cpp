@@ -1,8 +1,8 @@
 #include <cmath>
 
 #include "common/base/result.h"
+#include "kernels/api/checks.h"
 #include "kernels/api/thread_pool.h"
-#include "kernels/cpu/checks.h"
 #include "kernels/cpu/plain.h"
 #include "kernels/cpu/scalar.h"
 #include "kernels/cpu/tables.h"

@@ -2,7 +2,7 @@
 #include <cfloat>
 #include <cmath>
 
-#include "common/base/result.h"
+#include "kernels/api/checks.h"
 #include "kernels/api/thread_pool.h"
 #include "kernels/cpu/scalar.h"
 #include "kernels/cpu/tables.h"
@@ -130,19 +130,11 @@ void route_row(const RouterSpec& spec, const float* logits, const float* bias, c
   for (uint32_t j = 0; j < spec.top_k; ++j) weights[j] = (divide ? weights[j] / sum : weights[j]) * spec.scaling;
 }
 
-void check(const RouterSpec& spec) {
-  SWITCHYARD_CHECK(spec.top_k > 0 && spec.top_k <= spec.expert_count);
-  if (spec.group_count <= 1) return;
-  SWITCHYARD_CHECK(spec.expert_count % spec.group_count == 0);
-  SWITCHYARD_CHECK(spec.group_top_k > 0 && spec.group_top_k <= spec.group_count);
-  SWITCHYARD_CHECK(spec.group_top_k * (spec.expert_count / spec.group_count) >= spec.top_k);
-}
-
 }  // namespace
 
 void route(ThreadPool& pool, const RouterSpec& spec, const float* logits, const float* correction_bias, uint32_t rows,
            int32_t* ids, float* weights) {
-  check(spec);
+  check_router(spec);
   // Rows come in at least 16 to a part: fewer are done before another thread has woken. One scratch a part, by its
   // first row.
   constexpr size_t kGrain = 16;

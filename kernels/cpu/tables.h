@@ -18,6 +18,11 @@ extern const OpTable kAvx512Bf16Table;  // and BF16
 void route(ThreadPool& pool, const RouterSpec& spec, const float* logits, const float* correction_bias, uint32_t rows,
            int32_t* ids, float* weights);
 
+// memory.cpp: on huge pages where the kernel gives them.
+void* allocate(size_t bytes);
+void release(void* data, size_t bytes);
+void finish();
+
 // plain_rows.cpp
 void copy(ThreadPool& pool, const float* x, size_t x_row_stride, size_t x_head_stride, uint32_t rows, uint32_t heads,
           uint32_t d, float* y, size_t y_row_stride, size_t y_head_stride);

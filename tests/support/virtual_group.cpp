@@ -53,9 +53,8 @@ GroupRun run_group(const checkpoint::Checkpoint& checkpoint, const GroupOptions&
   models.resize(options.ranks);
   std::vector<std::thread> makers;  // the ranks agree on their exchange as they come up
   for (uint32_t r = 0; r < options.ranks; ++r) {
-    makers.emplace_back([&, r] {
-      models[r] = std::make_unique<RankModel>(checkpoint, options, placement, std::move(transports[r]));
-    });
+    makers.emplace_back(
+        [&, r] { models[r] = std::make_unique<RankModel>(checkpoint, options, placement, std::move(transports[r])); });
   }
   for (auto& maker : makers) maker.join();
   for (uint32_t r = 0; r < options.ranks; ++r) {

@@ -50,7 +50,7 @@ Result<KvMemory> KvMemory::allocate(const ModelSpec& spec, const kernels::KvLayo
     memory.offsets_.push_back(total);
     total += (block_bytes * block_counts[grouping.group_of_layer[l]] + 63) / 64 * 64;
   }
-  SWITCHYARD_ASSIGN(memory.memory_, MemoryRegion::allocate(total, "the KV cache"));
+  SWITCHYARD_ASSIGN(memory.memory_, MemoryRegion::allocate(ops, total, "the KV cache"));
   return memory;
 }
 
@@ -71,9 +71,9 @@ Model::Model(const ModelSpec& spec, const ModelWeights& weights, const std::vect
   // The angle is a float32 product, as the reference implementations compute it: at large positions its rounding is
   // visible.
   const uint32_t dim = spec.rope.layout.rotary_dim;
-  cos_sin_.resize(size_t{max_position} * dim);
+  float* table = cos_sin_.reserve(size_t{max_position} * dim);
   for (uint32_t position = 0; position < max_position; ++position) {
-    float* row = cos_sin_.data() + size_t{position} * dim;
+    float* row = table + size_t{position} * dim;
     for (uint32_t pair = 0; pair < dim / 2; ++pair) {
       const double angle = static_cast<float>(position) * spec.rope.inverse_frequency[pair];
       row[pair] = static_cast<float>(std::cos(angle)) * spec.rope.magnitude;
@@ -83,7 +83,7 @@ Model::Model(const ModelSpec& spec, const ModelWeights& weights, const std::vect
 }
 
 const void* Model::encode(const float* x, size_t stride, uint32_t rows, uint32_t k, WeightForm form,
-                          AlignedBuffer<std::byte>& buffer) {
+                          DeviceArray<std::byte>& buffer) {
   const size_t row_bytes = ops_.encoded_row_bytes(form, k);
   std::byte* out = buffer.reserve(std::max<size_t>(row_bytes * rows, 64));
   ops_.encode_rows(pool_, form, x, stride, rows, k, out);
@@ -184,6 +184,34 @@ void Model::latent_attention(size_t layer, const StepBatch& batch) {
             delta_.data(), spec_.hidden);
 }
 
+void Model::run_experts(const LayerWeights& weights, const ReceivedRows& received) {
+  if (received.row_count == 0) return;
+  const void* rows = received.rows;
+  float* answers = received.answers;
+  const size_t count = size_t{received.row_count} * spec_.hidden;
+  if (!ops_.is_host) {
+    const size_t bytes = received.row_count * ops_.encoded_row_bytes(weights_.forms.dense, spec_.hidden);
+    rows = std::memcpy(received_.reserve(bytes), received.rows, bytes);
+    answers = answers_.reserve(count);
+  }
+  ops_.grouped_mlp(pool_, rows, received.slot_offsets.data(), weights.experts.data(),
+                   static_cast<uint32_t>(weights.experts.size()), spec_.activation, answers);
+  ops_.finish();
+  if (!ops_.is_host) std::memcpy(received.answers, answers, count * sizeof(float));
+}
+
+const float* const* Model::on_device(const float* const* answers, size_t count) {
+  if (ops_.is_host) return answers;
+  const size_t hidden = spec_.hidden;
+  float* home = home_.reserve(count * hidden);
+  home_rows_.resize(count);
+  for (size_t i = 0; i < count; ++i) {
+    std::memcpy(home + i * hidden, answers[i], hidden * sizeof(float));
+    home_rows_[i] = home + i * hidden;
+  }
+  return home_rows_.data();
+}
+
 // norm_ -> delta_. Collective: also with no rows of its own a rank serves the others' rows.
 Status Model::expert_mlp(size_t layer, uint32_t rows, ForwardObserver* observer) {
   const LayerWeights& w = weights_.layers[layer];
@@ -207,17 +235,16 @@ Status Model::expert_mlp(size_t layer, uint32_t rows, ForwardObserver* observer)
       observer->on_route(expert_layer_[layer], expert_ids_.data(), expert_weights_.data(), rows, top_k);
   }
 
+  ops_.finish();  // the exchange reads the rows
   SWITCHYARD_ASSIGN(const ReceivedRows received,
                     exchange_.dispatch(placement_[expert_layer_[layer]], x, rows, expert_ids_.data()));
-  if (received.row_count != 0) {
-    ops_.grouped_mlp(pool_, received.rows, received.slot_offsets.data(), w.experts.data(),
-                     static_cast<uint32_t>(w.experts.size()), spec_.activation, received.answers);
-  }
+  run_experts(w, received);
   SWITCHYARD_ASSIGN(const float* const* answers, exchange_.combine());
   if (rows == 0) return {};
 
   std::memset(delta_.data(), 0, size_t{rows} * hidden * sizeof(float));
-  ops_.combine(pool_, answers, expert_weights_.data(), rows, top_k, hidden, delta_.data());
+  ops_.combine(pool_, on_device(answers, size_t{rows} * top_k), expert_weights_.data(), rows, top_k, hidden,
+               delta_.data());
   if (spec_.shared_width != 0) {
     const uint32_t offsets[2] = {0, rows};
     float* shared = shared_.reserve(size_t{rows} * hidden);
@@ -239,7 +266,9 @@ Status Model::forward(const StepBatch& batch, ForwardObserver* observer) {
   float* norm = norm_.reserve(values);
   float* delta = delta_.reserve(values);
   const auto watch = [&](const char* what, size_t layer, const float* x) {
-    if (observer != nullptr) observer->on_values(what, static_cast<uint32_t>(layer), x, rows);
+    if (observer == nullptr) return;
+    ops_.finish();
+    observer->on_values(what, static_cast<uint32_t>(layer), x, rows);
   };
 
   if (rows != 0) ops_.embed(pool_, weights_.embedding, batch.ids.data(), rows, h);
@@ -284,12 +313,16 @@ const float* Model::logits(std::span<const uint32_t> rows, ForwardObserver* obse
               gathered + size_t{i} * hidden, hidden, hidden);
   }
   ops_.rms_norm(pool_, gathered, hidden, count, hidden, weights_.final_norm, spec_.norm_eps, gathered, hidden);
-  if (observer != nullptr) observer->on_values("final_norm", 0, gathered, count);
+  if (observer != nullptr) {
+    ops_.finish();
+    observer->on_values("final_norm", 0, gathered, count);
+  }
   float* logits = logits_.reserve(std::max<size_t>(size_t{count} * spec_.vocab_size, 16));
   if (count != 0) {
     ops_.gemm(pool_, encode(gathered, hidden, count, hidden, weights_.forms.dense, encoded_), count, weights_.lm_head,
               logits, spec_.vocab_size);
   }
+  ops_.finish();
   return logits;
 }
 

@@ -14,12 +14,12 @@
 #include <string>
 #include <vector>
 
-#include "common/base/buffer.h"
 #include "common/base/result.h"
 #include "common/checkpoint/model_spec.h"
 #include "kernels/api/ops.h"
 #include "kernels/api/thread_pool.h"
 #include "worker/exchange/exchange.h"
+#include "worker/model/device_array.h"
 #include "worker/model/weights.h"
 
 namespace switchyard::worker {
@@ -95,7 +95,11 @@ class Model {
   Status expert_mlp(size_t layer, uint32_t rows, ForwardObserver* observer);
   // Encodes (rows, k) for GEMMs of `form`.
   const void* encode(const float* x, size_t stride, uint32_t rows, uint32_t k, kernels::WeightForm form,
-                     AlignedBuffer<std::byte>& buffer);
+                     DeviceArray<std::byte>& buffer);
+  // The received rows through this rank's experts.
+  void run_experts(const LayerWeights& weights, const ReceivedRows& received);
+  // The answers where ops can read them.
+  const float* const* on_device(const float* const* answers, size_t count);
   kernels::AttentionSpec attention_spec(size_t layer) const;
 
   const checkpoint::ModelSpec& spec_;
@@ -107,11 +111,16 @@ class Model {
   Exchange& exchange_;
   const KvMemory& kv_;
   KvGrouping grouping_;
-  std::vector<float> cos_sin_;  // (max_position, rotary_dim)
+  DeviceArray<float> cos_sin_{ops_};  // (max_position, rotary_dim)
 
-  AlignedBuffer<float> hidden_, norm_, delta_, qkv_, q_, q_absorbed_, latent_, attended_, values_, router_logits_,
-      shared_, gate_, logit_hidden_, logits_;
-  AlignedBuffer<std::byte> encoded_, router_encoded_, attention_encoded_;
+  DeviceArray<float> hidden_{ops_}, norm_{ops_}, delta_{ops_}, qkv_{ops_}, q_{ops_}, q_absorbed_{ops_}, latent_{ops_},
+      attended_{ops_}, values_{ops_}, router_logits_{ops_}, shared_{ops_}, gate_{ops_}, logit_hidden_{ops_},
+      logits_{ops_};
+  DeviceArray<std::byte> encoded_{ops_}, router_encoded_{ops_}, attention_encoded_{ops_};
+  // Where the exchange's memory is not the device's: what was received, the answers to it, the answers from the others.
+  DeviceArray<std::byte> received_{ops_};
+  DeviceArray<float> answers_{ops_}, home_{ops_};
+  std::vector<const float*> home_rows_;
   std::vector<int32_t> expert_ids_;
   std::vector<float> expert_weights_;
 };

@@ -20,17 +20,17 @@ using kernels::MlpWeights;
 using kernels::PackedMatrix;
 using kernels::WeightForm;
 
-Result<MemoryRegion> MemoryRegion::allocate(size_t bytes, const char* what) {
+Result<MemoryRegion> MemoryRegion::allocate(const kernels::OpTable& ops, size_t bytes, const char* what) {
   MemoryRegion region;
   if (bytes == 0) return region;
-  void* data = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (data == MAP_FAILED) {
-    return Error{Errc::kUnavailable, std::string("cannot allocate ") + std::to_string(bytes >> 20) + " MiB for " +
-                                         what + ": " + std::strerror(errno)};
+  void* data = ops.allocate(bytes);
+  if (data == nullptr) {
+    return Error{Errc::kUnavailable,
+                 std::string("cannot allocate ") + std::to_string(bytes >> 20) + " MiB for " + what};
   }
-  madvise(data, bytes, MADV_HUGEPAGE);
   region.data_ = static_cast<std::byte*>(data);
   region.size_ = bytes;
+  region.ops_ = &ops;
   return region;
 }
 
@@ -46,15 +46,21 @@ Result<MemoryRegion> MemoryRegion::map(int file, size_t offset, size_t bytes) {
 }
 
 MemoryRegion::~MemoryRegion() {
-  if (data_ != nullptr) munmap(data_, size_);
+  if (data_ == nullptr) return;
+  if (ops_ != nullptr) {
+    ops_->release(data_, size_);
+  } else {
+    munmap(data_, size_);
+  }
 }
 
 MemoryRegion::MemoryRegion(MemoryRegion&& other) noexcept
-    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)), ops_(other.ops_) {}
 
 MemoryRegion& MemoryRegion::operator=(MemoryRegion&& other) noexcept {
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
+  std::swap(ops_, other.ops_);
   return *this;
 }
 
@@ -294,12 +300,13 @@ Result<std::unique_ptr<ModelWeights>> ModelWeights::load(const checkpoint::Check
   loader.matrix(tensors.lm_head, TensorView{}, &weights->lm_head);
 
   weights->bytes = loader.bytes();
+  if (!ops.is_host) cache = nullptr;  // a device reads no mapped file
   if (cache != nullptr) weights->memory_ = cache->map(loader.bytes());
   weights->from_cache = weights->memory_.size() != 0;
   if (weights->from_cache) {
     if (progress != nullptr) progress->bytes_done = progress->bytes_total = loader.bytes();
   } else {
-    SWITCHYARD_ASSIGN(weights->memory_, MemoryRegion::allocate(loader.bytes(), "weights"));
+    SWITCHYARD_ASSIGN(weights->memory_, MemoryRegion::allocate(ops, loader.bytes(), "weights"));
     SWITCHYARD_TRY(loader.fill(weights->memory_.data(), pool, progress));
     if (cache != nullptr) {
       const Status saved = cache->save(weights->memory_.data(), loader.bytes());

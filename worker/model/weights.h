@@ -18,11 +18,11 @@
 
 namespace switchyard::worker {
 
-// Page-aligned memory: zeroed and anonymous, on huge pages where the kernel gives them; or a mapped file.
+// Memory of an op table's device, zeroed; or a mapped file.
 class MemoryRegion {
  public:
   MemoryRegion() = default;
-  static Result<MemoryRegion> allocate(size_t bytes, const char* what);
+  static Result<MemoryRegion> allocate(const kernels::OpTable& ops, size_t bytes, const char* what);
   // Of a file, read-only and shared with other processes; offset in whole pages.
   static Result<MemoryRegion> map(int file, size_t offset, size_t bytes);
   ~MemoryRegion();
@@ -37,6 +37,7 @@ class MemoryRegion {
  private:
   std::byte* data_ = nullptr;
   size_t size_ = 0;
+  const kernels::OpTable* ops_ = nullptr;  // null: a mapped file
 };
 
 struct LayerWeights {

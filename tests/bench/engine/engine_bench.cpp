@@ -17,6 +17,7 @@
 #include <random>
 
 #include "common/checkpoint/checkpoint.h"
+#include "kernels/api/device.h"
 #include "worker/engine/engine.h"
 #include "worker/engine/kv_plan.h"
 #include "worker/exchange/mpi_transport.h"
@@ -174,7 +175,8 @@ int run(int argc, char** argv) {
   const MpiWorld world = mpi_init();
   const auto checkpoint = must(checkpoint::Checkpoint::open(options.model));
   const auto& spec = checkpoint.spec();
-  const kernels::OpTable* ops = kernels::find_backend(options.backend.c_str());
+  const kernels::OpTable* ops =
+      options.backend == "cuda" ? must(kernels::cuda_backend(0)) : kernels::find_backend(options.backend.c_str());
   if (ops == nullptr) {
     std::fprintf(stderr, "fatal: no backend '%s'\n", options.backend.c_str());
     return 1;

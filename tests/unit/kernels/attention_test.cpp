@@ -205,9 +205,9 @@ TEST_P(Attention, ChunksAndThreadsDoNotChangeBits) {
     const std::vector<float> sinks = random_values(c.heads, 16, 2.0F);
     ThreadPool one(1);
     const std::vector<float> single = in_chunks(one, s, 1, sinks);
-    for (const uint32_t threads : {1U, 2U, 3U}) {
+    for (const uint32_t threads : thread_counts({1, 2, 3})) {
       ThreadPool pool(threads);
-      for (const uint32_t chunk : {7U, 16U, 64U, 137U}) {
+      for (const uint32_t chunk : ops().is_host ? std::vector{7U, 16U, 64U, 137U} : std::vector{16U, 137U}) {
         const std::vector<float> out = in_chunks(pool, s, chunk, sinks);
         ASSERT_TRUE(same_bits(out.data(), single.data(), single.size()))
             << words(c) << " chunk " << chunk << " threads " << threads;

@@ -202,7 +202,7 @@ TEST_P(Linear, ARowHasTheSameBitsAloneAndAmongAnyNumberOfOthers) {
     for (uint32_t r = 0; r < most; ++r) {
       ops().gemm(one, static_cast<const char*>(in.get()) + r * bytes, 1, w.packed, alone.data() + r * n, n);
     }
-    for (const uint32_t threads : {1U, 2U, 3U}) {
+    for (const uint32_t threads : thread_counts({1, 2, 3})) {
       ThreadPool pool(threads);
       for (uint32_t rows = 1; rows <= most; ++rows) {
         std::vector<float> y(rows * n);
@@ -263,7 +263,7 @@ TEST_P(Linear, GemmHeadsIsOneProductPerHeadWithTheSameBitsForAnyBatch) {
         }
       }
     }
-    for (const uint32_t threads : {1U, 2U, 3U}) {
+    for (const uint32_t threads : thread_counts({1, 2, 3})) {
       ThreadPool pool(threads);
       for (const uint32_t rows : {2U, 7U, 13U, most}) {
         std::vector<float> y(rows * heads * n);
@@ -360,7 +360,7 @@ TEST_P(Linear, GroupedMlpIsEachRowThroughItsSlotWithTheBitsOfTheRowAlone) {
         }
       }
     }
-    for (const uint32_t threads : {1U, 2U, 3U}) {
+    for (const uint32_t threads : thread_counts({1, 2, 3})) {
       ThreadPool pool(threads);
       std::vector<float> y(size_t{rows} * c.hidden);
       ops().grouped_mlp(pool, in.get(), offsets.data(), weights.data(), static_cast<uint32_t>(weights.size()),

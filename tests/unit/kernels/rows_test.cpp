@@ -8,7 +8,7 @@ class Rows : public Table {};
 INSTANTIATE_TEST_SUITE_P(Tables, Rows, testing::ValuesIn(all_tables()), table_name);
 
 TEST_P(Rows, RmsNormDividesByTheRootMeanSquare) {
-  for (const uint32_t threads : {1U, 3U}) {
+  for (const uint32_t threads : thread_counts({1, 3})) {
     ThreadPool pool(threads);
     for (const uint32_t d : {1U, 7U, 16U, 64U, 65U, 100U, 1024U, 1031U}) {
       for (const uint32_t rows : {1U, 6U, 50U}) {
@@ -76,7 +76,7 @@ TEST_P(Rows, RopeRotatesThePairsOfItsRangeAndNothingElse) {
   const Case cases[] = {{{64, 0, false}, 3, 64},  {{64, 0, true}, 3, 64},  {{24, 0, false}, 2, 40},
                         {{16, 48, true}, 5, 64},  {{10, 3, false}, 1, 13}, {{6, 1, true}, 4, 9},
                         {{128, 0, false}, 8, 128}};
-  for (const uint32_t threads : {1U, 2U}) {
+  for (const uint32_t threads : thread_counts({1, 2})) {
     ThreadPool pool(threads);
     for (const Case& c : cases) {
       const uint32_t rows = 33;
@@ -142,7 +142,7 @@ TEST_P(Rows, EmbedReadsRowsOfEveryForm) {
 
 // The contract is exact: fp32 fma in top-k order from zero, then one addition.
 TEST_P(Rows, CombineSumsAnswersInTopKOrder) {
-  for (const uint32_t threads : {1U, 3U}) {
+  for (const uint32_t threads : thread_counts({1, 3})) {
     ThreadPool pool(threads);
     for (const uint32_t d : {3U, 64U, 777U}) {
       const uint32_t rows = 37;

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <new>
 #include <random>
 #include <string>
 #include <utility>
@@ -23,12 +24,15 @@ namespace switchyard::kernels {
 class Table : public testing::TestWithParam<const OpTable*> {
  protected:
   const OpTable& ops() const { return *GetParam(); }
+  // Those to test with: of a device, which has threads of its own, only the first.
+  std::vector<uint32_t> thread_counts(std::vector<uint32_t> of_host) const {
+    if (!ops().is_host) of_host.resize(1);
+    return of_host;
+  }
 };
 
-inline std::vector<const OpTable*> all_tables() {
-  const BackendList list = cpu_backends();
-  return {list.tables, list.tables + list.count};
-}
+// tables.cpp here: this machine's, and CUDA's on an emulation of the grid; in tests/gpu: the GPU's.
+std::vector<const OpTable*> all_tables();
 
 inline std::string table_name(const testing::TestParamInfo<const OpTable*>& info) {
   std::string name = info.param->name;
@@ -102,14 +106,14 @@ inline std::vector<float> rounded_weights(WeightForm form, std::vector<float> ro
 // Memory at 64 bytes, zeroed.
 class Memory {
  public:
-  explicit Memory(size_t bytes) : data_(std::aligned_alloc(64, (bytes + 127) / 64 * 64)) {
+  explicit Memory(size_t bytes) : data_(::operator new ((bytes + 127) / 64 * 64, std::align_val_t{64})) {
     std::memset(data_.get(), 0, (bytes + 127) / 64 * 64);
   }
   void* get() const { return data_.get(); }
 
  private:
   struct Free {
-    void operator()(void* p) const { std::free(p); }
+    void operator()(void* p) const { ::operator delete (p, std::align_val_t{64}); }
   };
   std::unique_ptr<void, Free> data_;
 };

@@ -1,8 +1,8 @@
-#include "kernels/cpu/checks.h"
+#include "kernels/api/checks.h"
 
 #include "common/base/result.h"
 
-namespace switchyard::kernels::cpu {
+namespace switchyard::kernels {
 
 void check_matrix(const PackedMatrix& w) {
   SWITCHYARD_CHECK(w.n > 0 && w.k > 0 && w.data != nullptr);
@@ -39,4 +39,12 @@ void check_attention(const KvLayout& layout, const AttentionSpec& spec) {
   SWITCHYARD_CHECK(spec.head_count > 0 && spec.head_count % layout.kv_head_count == 0);
 }
 
-}  // namespace switchyard::kernels::cpu
+void check_router(const RouterSpec& spec) {
+  SWITCHYARD_CHECK(spec.top_k > 0 && spec.top_k <= spec.expert_count);
+  if (spec.group_count <= 1) return;
+  SWITCHYARD_CHECK(spec.expert_count % spec.group_count == 0);
+  SWITCHYARD_CHECK(spec.group_top_k > 0 && spec.group_top_k <= spec.group_count);
+  SWITCHYARD_CHECK(spec.group_top_k * (spec.expert_count / spec.group_count) >= spec.top_k);
+}
+
+}  // namespace switchyard::kernels

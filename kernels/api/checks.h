@@ -4,7 +4,7 @@
 
 #include "kernels/api/ops.h"
 
-namespace switchyard::kernels::cpu {
+namespace switchyard::kernels {
 
 void check_matrix(const PackedMatrix& w);
 // ids of embed: rows of the matrix.
@@ -13,8 +13,9 @@ void check_row(const PackedMatrix& w, int32_t row);
 void check_pack_range(uint32_t n, uint32_t row_begin, uint32_t row_end, uint32_t unit);
 // Gate, up and down fit together.
 void check_mlp(const MlpWeights& mlp);
+void check_router(const RouterSpec& spec);
 void check_rope(const RopeSpec& spec, uint32_t head_dim);
 void check_kv(const KvLayout& layout);
 void check_attention(const KvLayout& layout, const AttentionSpec& spec);
 
-}  // namespace switchyard::kernels::cpu
+}  // namespace switchyard::kernels
