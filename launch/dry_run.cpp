@@ -10,6 +10,7 @@
 #include "common/base/machine.h"
 #include "common/checkpoint/checkpoint.h"
 #include "common/checkpoint/memory_plan.h"
+#include "common/config/memory_options.h"
 #include "coordinator/placement.h"
 #include "launch/plan.h"
 
@@ -92,21 +93,7 @@ Result<std::string> dry_run_report(const config::ClusterConfig& config, const st
 
   out += placement_text(placement, w.placement);
 
-  const bool is_float32 =
-      config.model.dtype == "float32" || (config.model.dtype == "auto" && spec.file_dtype == "float32");
-  MemoryPlanOptions options;
-  const std::string weights = config.model.quantization != "none" ? config.model.quantization
-                              : is_float32                        ? "float32"
-                                                                  : "bfloat16";
-  options.weight_bits = weights == "float32" ? 32 : weights == "bfloat16" ? 16 : 8;
-  options.expert_weight_bits = weights == "int4" ? 4.5 : options.weight_bits;
-  const std::string& kv = w.kv_cache_dtype;
-  options.kv_element_bytes = kv == "int8" ? 1 : kv == "float32" || (kv == "auto" && is_float32) ? 4 : 2;
-  options.rank_count = w.data_parallel_size;
-  options.kv_block_tokens = w.block_size;
-  options.max_model_len = config.model.max_model_len;
-  options.max_num_seqs = w.max_num_seqs;
-  options.max_step_rows = w.max_num_batched_tokens + w.max_num_seqs;
+  const MemoryPlanOptions options = config::memory_options(config, spec);
   const MemoryPlan plan = checkpoint::plan_memory(spec, options);
   const uint64_t ranks_here = w.hosts.empty() ? w.data_parallel_size : (w.data_parallel_size - 1) / w.hosts.size() + 1;
   const uint64_t kv_bytes =
@@ -120,7 +107,7 @@ Result<std::string> dry_run_report(const config::ClusterConfig& config, const st
     const auto counts = placement.counts(layer);
     for (uint32_t rank = 0; rank < w.data_parallel_size; ++rank) experts[rank] += counts[rank];
   }
-  out += fmt::format("memory per rank, MiB, weights in {}\n", weights);
+  out += fmt::format("memory per rank, MiB, weights in {}\n", config::weight_form(config, spec));
   out += fmt::format("  {:>4} {:>11} {:>8} {:>11} {:>10} {:>10} {:>11}  {}\n", "rank", "replicated", "experts",
                      "of experts", "KV", "workspace", "total", "host");
   std::string too_small;

@@ -18,8 +18,11 @@
 #include "common/base/machine.h"
 #include "common/base/parent_death.h"
 #include "common/checkpoint/checkpoint.h"
+#include "common/checkpoint/memory_plan.h"
 #include "common/config/cluster_config.h"
+#include "common/config/memory_options.h"
 #include "kernels/api/device.h"
+#include "worker/engine/device_plan.h"
 #include "worker/engine/engine.h"
 #include "worker/engine/kv_plan.h"
 #include "worker/exchange/mpi_transport.h"
@@ -57,14 +60,11 @@ std::vector<int> cores_to_pin(uint32_t threads) {
   return {cores.begin() + first, cores.begin() + first + threads};
 }
 
-bool is_float32(const config::ClusterConfig& config, const checkpoint::ModelSpec& spec) {
-  return config.model.dtype == "float32" || (config.model.dtype == "auto" && spec.file_dtype == "float32");
-}
-
-kernels::WeightForm weight_form(const config::ClusterConfig& config, const checkpoint::ModelSpec& spec) {
-  if (config.model.quantization == "int8") return kernels::WeightForm::kInt8;
-  if (config.model.quantization == "int4") return kernels::WeightForm::kInt4;
-  return is_float32(config, spec) ? kernels::WeightForm::kFloat32 : kernels::WeightForm::kBfloat16;
+kernels::WeightForm kernel_form(const config::ClusterConfig& config, const checkpoint::ModelSpec& spec) {
+  const std::string name = config::weight_form(config, spec);
+  const auto* found = std::find(std::begin(kernels::kWeightFormNames), std::end(kernels::kWeightFormNames), name);
+  SWITCHYARD_CHECK(found != std::end(kernels::kWeightFormNames));
+  return static_cast<kernels::WeightForm>(found - std::begin(kernels::kWeightFormNames));
 }
 
 // Says every two seconds how far loading is, until told to end.
@@ -141,6 +141,18 @@ Result<std::unique_ptr<Exchange>> choose_exchange(const config::ClusterConfig& c
   return make_exchange(world.size == 1 ? make_single_transport() : make_mpi_transport(deadline), shape, pool, deadline);
 }
 
+// Of this rank's GPU.
+Result<DevicePlan> plan_gpu(const config::ClusterConfig& config, const checkpoint::ModelSpec& spec,
+                            const std::vector<LayerPlacement>& placement, uint32_t rank) {
+  const checkpoint::MemoryPlan plan = checkpoint::plan_memory(spec, config::memory_options(config, spec));
+  const kernels::DeviceMemory memory = kernels::cuda_memory();
+  uint64_t experts = 0;
+  for (const LayerPlacement& layer : placement) experts += layer.experts[rank].size();
+  return plan_device({plan.replicated_bytes + experts * plan.expert_bytes, plan.workspace_bytes + memory.ops,
+                      plan.kv_sequence_bytes, config.worker.kv_cache_memory_mib << 20},
+                     memory.total, memory.free, config.worker.gpu_memory_utilization);
+}
+
 Status serve(const config::ClusterConfig& config, const MpiWorld& world, const sigset_t& signals) {
   if (world.size != config.worker.data_parallel_size) {
     return Error{Errc::kInvalid, fmt::format("started with {} ranks, but worker.data_parallel_size is {}", world.size,
@@ -161,19 +173,24 @@ Status serve(const config::ClusterConfig& config, const MpiWorld& world, const s
   const uint32_t threads =
       config.worker.threads_per_rank != 0 ? config.worker.threads_per_rank : std::max(1U, cores / ranks_on_node());
   kernels::ThreadPool pool(threads, config.worker.pin_threads ? cores_to_pin(threads) : std::vector<int>{});
-  const WeightForms forms = WeightForms::of(weight_form(config, spec));
+  const WeightForms forms = WeightForms::of(kernel_form(config, spec));
 
   // The KV plan comes before the weights: a plan that cannot work is said before anything is loaded.
   const uint32_t max_model_len =
       config.model.max_model_len != 0 ? std::min(config.model.max_model_len, spec.max_position) : spec.max_position;
   const KvGrouping grouping = KvGrouping::of(spec);
-  const auto kv_type = kv_type_of(config.worker.kv_cache_dtype, is_float32(config, spec));
+  const auto kv_type = kv_type_of(config.worker.kv_cache_dtype, config::is_float32(config, spec));
   SWITCHYARD_CHECK(kv_type.has_value());  // the schema knows the names
   const kernels::KvLayout layout = kv_layout(spec, *kv_type, config.worker.block_size);
-  SWITCHYARD_ASSIGN(const std::vector<KvGroup> groups,
-                    plan_kv(grouping, layout, *ops,
-                            {config.worker.kv_cache_memory_mib, max_model_len, config.worker.max_num_seqs,
-                             config.worker.max_num_batched_tokens, ranks_on_node()}));
+  KvBudget budget{config.worker.kv_cache_memory_mib, max_model_len, config.worker.max_num_seqs,
+                  config.worker.max_num_batched_tokens, ranks_on_node()};
+  if (!ops->is_host) {
+    SWITCHYARD_ASSIGN(const DevicePlan device, plan_gpu(config, spec, placement, world.rank));
+    log_info("GPU memory", {{"rank", world.rank}, {"plan", device.text}});
+    budget.memory_mib = device.kv >> 20;
+    budget.take_all = true;
+  }
+  SWITCHYARD_ASSIGN(const std::vector<KvGroup> groups, plan_kv(grouping, layout, *ops, budget));
   std::vector<uint32_t> block_counts;
   block_counts.reserve(groups.size());
   for (const KvGroup& group : groups) block_counts.push_back(group.block_count);

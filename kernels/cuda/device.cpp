@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "kernels/cuda/runtime.h"
 #include "kernels/cuda/table.h"
 
 namespace switchyard::kernels {
@@ -23,6 +24,13 @@ Result<const OpTable*> cuda_backend(uint32_t gpu) {
                                          "; these programs are for 9.0"};
   }
   return &cuda::kTable;
+}
+
+DeviceMemory cuda_memory() {
+  size_t free = 0;
+  size_t total = 0;
+  if (cudaMemGetInfo(&free, &total) != cudaSuccess) return {};
+  return {total, free, cuda::kStagingBytes};
 }
 
 }  // namespace switchyard::kernels

@@ -71,6 +71,13 @@ Result<std::vector<KvGroup>> plan_kv(const KvGrouping& grouping, const kernels::
       counts[g] = std::min(counts[g], a_sequence[g] + static_cast<uint64_t>(more * static_cast<double>(a_sequence[g])));
     }
   }
+  if (budget.take_all) {
+    uint64_t used = 0;
+    for (size_t g = 0; g < groups; ++g) used += counts[g] * bytes[g];
+    for (size_t g = 0; g < groups; ++g) {  // layers without a window are one group
+      if (grouping.windows[g] == 0 && used < memory) counts[g] += (memory - used) / bytes[g];
+    }
+  }
   std::vector<KvGroup> plan;
   for (size_t g = 0; g < groups; ++g) {
     plan.push_back({grouping.windows[g], static_cast<uint32_t>(std::min<uint64_t>(counts[g], INT32_MAX))});

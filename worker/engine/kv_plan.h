@@ -17,6 +17,8 @@ struct KvBudget {
   uint32_t max_num_seqs = 0;
   uint32_t max_chunk = 0;  // positions computed at once, at most
   uint32_t ranks_on_node = 1;
+  bool take_all =
+      false;  // blocks for all of memory_mib, also beyond what running sequences can use: for the prefix cache
 };
 
 // Full-attention groups get room for as many positions as the memory holds, sliding groups what max_num_seqs windows
