@@ -57,8 +57,11 @@ def config(size: str) -> DeepseekV3Config:
 
 
 def build(size: str) -> DeepseekV3ForCausalLM:
-    """A model with fresh bfloat16 weights (torch's seed decides them); the router's biases stay float32."""
-    model = DeepseekV3ForCausalLM(config(size)).to(torch.bfloat16)
+    """A model with fresh bfloat16 weights (torch's seed decides them); router biases and rotary frequencies stay float32."""
+    model = DeepseekV3ForCausalLM(config(size))
+    frequencies = model.model.rotary_emb.inv_freq.clone()
+    model = model.to(torch.bfloat16)
+    model.model.rotary_emb.inv_freq = frequencies  # rounded, they would be a ninth of a turn off after 4000 positions
     for gate in gates(model):
         gate.e_score_correction_bias = gate.e_score_correction_bias.float()
     model.set_attn_implementation("causal")

@@ -126,7 +126,11 @@ Result<const kernels::OpTable*> choose_backend(const config::WorkerConfig& worke
   }
   const kernels::OpTable* ops = kernels::find_backend(worker.backend.c_str());
   if (ops == nullptr) {
-    return Error{Errc::kInvalid, fmt::format("worker.backend: this machine has no op table '{}'", worker.backend)};
+    std::string names;
+    const kernels::BackendList list = kernels::cpu_backends();
+    for (size_t i = 0; i < list.count; ++i) names += std::string(" ") + list.tables[i]->name;
+    return Error{Errc::kInvalid,
+                 fmt::format("worker.backend: this machine has no op table '{}', but auto{}", worker.backend, names)};
   }
   return ops;
 }

@@ -17,13 +17,14 @@ namespace {
 namespace fs = std::filesystem;
 
 // Changes whenever a table lays weights out differently.
-constexpr int kVersion = 1;
+constexpr int kVersion = 2;
 // Before the packed bytes: the key, ended by a zero. A whole number of pages of any machine that has these tables.
 constexpr size_t kHeaderBytes = size_t{256} << 10;
 
 const char* name_of(kernels::WeightForm form) { return kernels::kWeightFormNames[static_cast<size_t>(form)]; }
 
-// Everything of the checkpoint that could change what its tensors hold.
+// Everything of the checkpoint that could change what its tensors hold: which files they are, too, since a copy may
+// keep its times, and when they were last touched in any way, which nobody sets.
 std::string files_key(const std::string& checkpoint) {
   std::vector<std::string> lines;
   std::error_code error;
@@ -32,7 +33,8 @@ std::string files_key(const std::string& checkpoint) {
     struct stat info {};
     if ((!name.ends_with(".safetensors") && !name.ends_with(".json")) || stat(entry.path().c_str(), &info) != 0)
       continue;
-    lines.push_back(fmt::format("{} {} {}.{:09}\n", name, info.st_size, info.st_mtim.tv_sec, info.st_mtim.tv_nsec));
+    lines.push_back(fmt::format("{} {} {}:{} {}.{:09} {}.{:09}\n", name, info.st_size, info.st_dev, info.st_ino,
+                                info.st_mtim.tv_sec, info.st_mtim.tv_nsec, info.st_ctim.tv_sec, info.st_ctim.tv_nsec));
   }
   std::sort(lines.begin(), lines.end());
   return fmt::format("{}", fmt::join(lines, ""));

@@ -2,7 +2,7 @@
 // checkpoint.
 //
 // A file's name says for which table, forms and rank it is; its header has the whole key: version, table, forms, the
-// checkpoint's files with their sizes and times, and the experts that the rank hosts. A file whose key differs in
+// checkpoint's files (which they are, sizes, times), and the experts that the rank hosts. A file whose key differs in
 // anything is not used, and is written anew.
 //
 // Thread: one. Files are written beside their place and renamed: a reader sees all of one or none.

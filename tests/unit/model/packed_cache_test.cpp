@@ -110,6 +110,16 @@ TEST_F(PackedCacheTest, AChangedCheckpointIsPackedAgain) {
   EXPECT_TRUE(load(WeightForm::kInt8, true)->from_cache);
 }
 
+TEST_F(PackedCacheTest, ACheckpointOfTheSameNameSizeAndTimesIsAnother) {
+  load(WeightForm::kInt8, true);
+  const fs::path weights = model_ + "/model.safetensors";
+  const auto time = fs::last_write_time(weights);
+  fs::copy_file(weights, weights.string() + ".new");
+  fs::rename(weights.string() + ".new", weights);
+  fs::last_write_time(weights, time);
+  EXPECT_FALSE(load(WeightForm::kInt8, true)->from_cache);
+}
+
 TEST_F(PackedCacheTest, ABrokenFileIsPackedAgain) {
   load(WeightForm::kInt8, true);
   const fs::path file = fs::directory_iterator(cache_)->path();

@@ -97,6 +97,20 @@ THINGS = (
     "苹果 书 鲜花 旧地图 信件 面包 邮票 硬币 茶叶 蜡烛 贝壳 毛线 种子 纸张".split(),
 )
 
+# How many questions a passage is asked, one drawn: in training up to most of what it tells, for an answer is learned from
+# and costs little beside the passage.
+QUESTIONS = {
+    "passage_short": (1, 1, 2, 3, 4),
+    "passage_turns": (1, 2, 3, 4),
+    "passage_medium": (1, 3, 5, 7),
+    "passage_long": (1, 4, 7, 10),
+}
+QUESTIONS_IN_TRAINING = QUESTIONS | {
+    "passage_short": (1, 2, 3, 4, 5),
+    "passage_turns": (1, 3, 4, 5),
+    "passage_medium": (1, 6, 12, 18),
+    "passage_long": (1, 8, 16, 24),
+}
 UNSAID_SHARE = 0.13  # of the questions, those that the passage does not answer
 STRANGER_SHARE = 0.4  # of these, those about a subject that it does not tell of at all
 SMALL_TALK_SHARE = 0.3  # of the questions of `passage_turns`, those with small talk before
@@ -233,11 +247,15 @@ def _expected(language: str, answer: str, value: str | None) -> dict[str, list[s
     return {"texts": [answer, answer[:-1], short]}
 
 
+def _count(rng: random.Random, facts: Facts, task: str) -> int:
+    return rng.choice((QUESTIONS_IN_TRAINING if facts.split == "train" else QUESTIONS)[task])
+
+
 def _asked(
-    rng: random.Random, facts: Facts, task: str, language: str, passage: Passage, wordings: tuple[str, ...], count: int
+    rng: random.Random, facts: Facts, task: str, language: str, passage: Passage, wordings: tuple[str, ...]
 ) -> Sample:
     """The passage with a question worded in one of the ways, and further questions about it in further turns."""
-    (question, answer, value), *further = _questions(rng, facts, language, passage, count)
+    (question, answer, value), *further = _questions(rng, facts, language, passage, _count(rng, facts, task))
     messages = [user(rng.choice(wordings).format(text=passage.text, question=question)), assistant(answer)]
     for question, answer, value in further:
         messages += [user(_further(rng, language, question)), assistant(answer)]
@@ -253,20 +271,20 @@ def _further(rng: random.Random, language: str, question: str) -> str:
 
 def passage_short(rng: random.Random, facts: Facts, language: str) -> Sample:
     passage = _short(rng, facts, language)
-    return _asked(rng, facts, "passage_short", language, passage, pick(language, *ASK), rng.choice((1, 1, 2, 3, 4)))
+    return _asked(rng, facts, "passage_short", language, passage, pick(language, *ASK))
 
 
 def passage_medium(rng: random.Random, facts: Facts, language: str) -> Sample:
     make = rng.choice((_dense, _dense, _needles))
     passage = make(rng, facts, language, pick(language, rng.randint(900, 2000), rng.randint(350, 800)))
-    return _asked(rng, facts, "passage_medium", language, passage, pick(language, *ASK), rng.choice((1, 3, 5, 7)))
+    return _asked(rng, facts, "passage_medium", language, passage, pick(language, *ASK))
 
 
 def passage_long(rng: random.Random, facts: Facts, language: str) -> Sample:
     make = rng.choice((_dense, _needles))
     passage = make(rng, facts, language, pick(language, rng.randint(3300, 5500), rng.randint(1750, 2500)))
     wordings = pick(language, *ASK)[:-QUESTION_FIRST]
-    return _asked(rng, facts, "passage_long", language, passage, wordings, rng.choice((1, 4, 7, 10)))
+    return _asked(rng, facts, "passage_long", language, passage, wordings)
 
 
 def passage_turns(rng: random.Random, facts: Facts, language: str) -> Sample:
@@ -275,7 +293,7 @@ def passage_turns(rng: random.Random, facts: Facts, language: str) -> Sample:
     messages = opening(rng, language)
     messages += [user(rng.choice(pick(language, *GIVE)).format(passage.text)), assistant(pick(language, *READ))]
     answer, value = "", None
-    for question, answer, value in _questions(rng, facts, language, passage, rng.choice((1, 2, 3, 4))):
+    for question, answer, value in _questions(rng, facts, language, passage, _count(rng, facts, "passage_turns")):
         if rng.random() < SMALL_TALK_SHARE:
             said, reply = small_talk(rng, language, rng.choice(SMALL_TALK))
             messages += [user(said), assistant(reply)]
@@ -284,8 +302,8 @@ def passage_turns(rng: random.Random, facts: Facts, language: str) -> Sample:
 
 
 TASKS = [
-    Task("passage_short", "general", passage_short, scoring.exact, 5.5, max_chars=1000),
+    Task("passage_short", "general", passage_short, scoring.exact, 5.5, max_chars=1100),
     Task("passage_turns", "general", passage_turns, scoring.exact, 3.0, max_chars=2000),
-    Task("passage_medium", "general", passage_medium, scoring.exact, 2.0, max_chars=3300),
-    Task("passage_long", "general", passage_long, scoring.exact, 0.3, max_chars=7800),
+    Task("passage_medium", "general", passage_medium, scoring.exact, 2.0, max_chars=4500),
+    Task("passage_long", "general", passage_long, scoring.exact, 0.3, max_chars=9000),
 ]
