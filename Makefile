@@ -79,7 +79,7 @@ lint: build/build.ninja
 	@launch/deps.sh clang-format clang-tidy
 	clang-format --dry-run -Werror $(sources)
 	cmake --build --preset release --target switchyard_wire
-	run-clang-tidy -quiet -p build '^$(CURDIR)/(common|coordinator|frontend|kernels|launch|worker)/.*'
+	run-clang-tidy -quiet -p build '^$(CURDIR)/(common|coordinator|frontend|kernels|launch|worker)/.*\.cpp$$'
 
 clean:
 	rm -rf build build-dev build-asan build-tsan

@@ -62,6 +62,16 @@ SWITCHYARD_DEVICE static inline size_t element_bytes(KvType type) {
   }
 }
 
+// body(T*) with the element type of a cache.
+template <typename Body>
+[[maybe_unused]] static inline void with_elements(KvType type, Body body) {
+  switch (type) {
+    case KvType::kFloat32: body(static_cast<float*>(nullptr)); break;
+    case KvType::kBfloat16: body(static_cast<uint16_t*>(nullptr)); break;
+    case KvType::kInt8: body(static_cast<int8_t*>(nullptr));
+  }
+}
+
 // What follows the values of an encoded int8 row, which are padded with zeros to whole groups; the sum of each group
 // follows it.
 struct Int8RowTail {

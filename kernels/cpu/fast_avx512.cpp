@@ -6,9 +6,9 @@
 #define SWITCHYARD_TABLE_NAME "cpu-avx512"
 
 #include "kernels/api/checks.h"
+#include "kernels/api/numbers.h"
 #include "kernels/api/ops.h"
 #include "kernels/api/thread_pool.h"
-#include "kernels/cpu/scalar.h"
 #include "kernels/cpu/simd_avx512.h"
 #include "kernels/cpu/tables.h"
 #include "kernels/cpu/units.h"

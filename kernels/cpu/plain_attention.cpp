@@ -3,9 +3,9 @@
 
 #include "common/base/result.h"
 #include "kernels/api/checks.h"
+#include "kernels/api/numbers.h"
 #include "kernels/api/thread_pool.h"
 #include "kernels/cpu/plain.h"
-#include "kernels/cpu/scalar.h"
 
 namespace switchyard::kernels::cpu::plain {
 namespace {

@@ -1,10 +1,10 @@
 #include <cmath>
 
 #include "kernels/api/checks.h"
+#include "kernels/api/numbers.h"
 #include "kernels/api/quantize.h"
 #include "kernels/api/thread_pool.h"
 #include "kernels/cpu/plain.h"
-#include "kernels/cpu/scalar.h"
 
 namespace switchyard::kernels::cpu::plain {
 namespace {

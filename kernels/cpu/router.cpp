@@ -3,8 +3,8 @@
 #include <cmath>
 
 #include "kernels/api/checks.h"
+#include "kernels/api/numbers.h"
 #include "kernels/api/thread_pool.h"
-#include "kernels/cpu/scalar.h"
 #include "kernels/cpu/tables.h"
 
 namespace switchyard::kernels::cpu {

@@ -36,11 +36,11 @@ __host__ __device__ inline size_t key_values(const KvLayout& l) {
 }
 __host__ __device__ inline size_t scales_begin(const KvLayout& l) {
   const size_t v = l.v_is_k_prefix ? 0 : size_t{l.kv_head_count} * l.block_tokens * l.v_dim;
-  return ((key_values(l) + v) * element_bytes(l.type) + 15) / 16 * 16;
+  return round_up((key_values(l) + v) * element_bytes(l.type), 16);
 }
 __host__ __device__ inline size_t block_bytes(const KvLayout& l) {
   const size_t scales = l.type == KvType::kInt8 ? size_t{l.kv_head_count} * l.block_tokens * 2 * sizeof(float) : 0;
-  return (scales_begin(l) + scales + 15) / 16 * 16;
+  return round_up(scales_begin(l) + scales, 16);
 }
 
 // One position of one KV head.
@@ -209,16 +209,6 @@ Places stage_places(const KvLayout& layout, const SequenceRows* sequences, uint3
     }
   }
   return {static_cast<uint32_t>(rows.size()), stage(rows.data(), rows.size()), stage(tables.data(), tables.size())};
-}
-
-// body(T*) with the element type of a cache.
-template <typename Body>
-void with_elements(KvType type, const Body& body) {
-  switch (type) {
-    case KvType::kFloat32: body(static_cast<float*>(nullptr)); break;
-    case KvType::kBfloat16: body(static_cast<uint16_t*>(nullptr)); break;
-    case KvType::kInt8: body(static_cast<int8_t*>(nullptr));
-  }
 }
 
 }  // namespace

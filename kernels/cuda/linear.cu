@@ -29,14 +29,14 @@ constexpr uint32_t kEncodeThreads = 256;
 __host__ __device__ inline uint32_t groups_of(uint32_t k) { return (k + kInt4Group - 1) / kInt4Group; }
 __host__ __device__ inline size_t row_bytes_of(WeightForm form, uint32_t k) {
   switch (form) {
-    case WeightForm::kFloat32: return (k * sizeof(float) + 15) / 16 * 16;
-    case WeightForm::kBfloat16: return (k * sizeof(uint16_t) + 15) / 16 * 16;
+    case WeightForm::kFloat32: return round_up(k * sizeof(float), 16);
+    case WeightForm::kBfloat16: return round_up(k * sizeof(uint16_t), 16);
     case WeightForm::kInt8: return size_t{groups_of(k)} * kInt4Group;
     default: return size_t{groups_of(k)} * kInt4Group / 2;
   }
 }
 __host__ __device__ inline size_t scales_begin(WeightForm form, uint32_t n, uint32_t k) {
-  return (n * row_bytes_of(form, k) + 63) / 64 * 64;
+  return round_up(n * row_bytes_of(form, k), 64);
 }
 __host__ __device__ inline const char* matrix_row(const PackedMatrix& w, uint32_t n) {
   return static_cast<const char*>(w.data) + n * row_bytes_of(w.form, w.k);
@@ -401,7 +401,7 @@ size_t scale_bytes(WeightForm form, uint32_t k) {
 }  // namespace
 
 size_t packed_bytes(WeightForm form, uint32_t n, uint32_t k) {
-  return (scales_begin(form, n, k) + n * scale_bytes(form, k) + 63) / 64 * 64;
+  return round_up(scales_begin(form, n, k) + n * scale_bytes(form, k), 64);
 }
 
 uint32_t pack_row_unit(WeightForm) { return 1; }
@@ -463,7 +463,7 @@ void grouped_mlp(ThreadPool&, const void* x, const uint32_t* row_offsets, const 
   const PackedMatrix& down = used->down;
   const size_t x_bytes = encoded_bytes(gate.form, gate.k);
   const size_t h_bytes = encoded_bytes(down.form, down.k);
-  const size_t act_bytes = (size_t{rows} * gate.n * sizeof(float) + 255) / 256 * 256;
+  const size_t act_bytes = round_up(size_t{rows} * gate.n * sizeof(float), 256);
   char* memory = static_cast<char*>(scratch(act_bytes + rows * h_bytes));
   auto* act = reinterpret_cast<float*>(memory);
   char* encoded = memory + act_bytes;
