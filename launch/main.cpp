@@ -183,7 +183,7 @@ int run(int argc, char** argv) {
       ->type_name("FILE");
   quality->add_option("--max-tokens", quality_options.max_tokens, "compared at most")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1U, UINT32_MAX));
   quality->add_option("--threads", quality_options.threads, "0: all cores")->capture_default_str();
   quality->add_option("--backend", quality_options.backend, "op table")->capture_default_str();
   quality->callback([&] {

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <string_view>
 #include <utility>
 
 namespace switchyard::worker {
@@ -38,6 +39,13 @@ std::string files_key(const std::string& checkpoint) {
   }
   std::sort(lines.begin(), lines.end());
   return fmt::format("{}", fmt::join(lines, ""));
+}
+
+// FNV-1a (draft-eastlake-fnv), 64 bits.
+uint64_t hash_of(std::string_view text) {
+  uint64_t hash = 0xcbf29ce484222325U;
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
+  return hash;
 }
 
 class File {
@@ -72,15 +80,19 @@ PackedCache::PackedCache(std::string directory, const std::string& checkpoint, c
                          WeightForms forms, const std::vector<LayerPlacement>& placement, uint32_t rank) {
   if (directory.empty()) return;
   const size_t ranks = placement.empty() ? 1 : placement[0].experts.size();
-  key_ = fmt::format("switchyard packed weights {}\ntable {}\nforms {} {}\n{}", kVersion, table, name_of(forms.dense),
-                     name_of(forms.experts), files_key(checkpoint));
+  std::string experts;
   for (const LayerPlacement& layer : placement)
-    key_ += fmt::format("experts {}\n", fmt::join(layer.experts[rank], " "));
+    experts += fmt::format("experts {}\n", fmt::join(layer.experts[rank], " "));
+  key_ = fmt::format("switchyard packed weights {}\ntable {}\nforms {} {}\n{}", kVersion, table, name_of(forms.dense),
+                     name_of(forms.experts), files_key(checkpoint)) +
+         experts;
   // A key that does not fit could not be told from another: no cache.
   if (key_.size() >= kHeaderBytes) return;
-  const std::string model = fs::path(checkpoint).lexically_normal().filename().string();
-  path_ = fmt::format("{}/{}-{}-{}-{}-rank{}of{}.packed", directory, model, table, name_of(forms.dense),
-                      name_of(forms.experts), rank, ranks);
+  std::error_code error;
+  const fs::path model = fs::weakly_canonical(checkpoint, error);
+  path_ =
+      fmt::format("{}/{}-{}-{}-{}-rank{}of{}-{:016x}.packed", directory, model.filename().string(), table,
+                  name_of(forms.dense), name_of(forms.experts), rank, ranks, hash_of(model.string() + '\n' + experts));
 }
 
 MemoryRegion PackedCache::map(size_t bytes) const {

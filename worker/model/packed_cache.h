@@ -1,9 +1,10 @@
 // Packed weights of a rank, kept as a file so that the next start maps them instead of reading and packing the
 // checkpoint.
 //
-// A file's name says for which table, forms and rank it is; its header has the whole key: version, table, forms, the
-// checkpoint's files (which they are, sizes, times), and the experts that the rank hosts. A file whose key differs in
-// anything is not used, and is written anew.
+// A file's name says for which model, table, forms and rank it is, and ends in a hash of the model's place and of the
+// experts that the rank hosts, so that models of one name and placements of one model keep theirs side by side. Its
+// header has the whole key: version, table, forms, the checkpoint's files (which they are, sizes, times), and the
+// experts. A file whose key differs in anything is not used, and is written anew.
 //
 // Thread: one. Files are written beside their place and renamed: a reader sees all of one or none.
 #pragma once

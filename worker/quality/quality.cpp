@@ -28,9 +28,12 @@ constexpr uint32_t kBlockTokens = 16;
 constexpr uint32_t kLogitRows = 64;
 constexpr uint32_t kRandomSequence = 256;
 
-std::optional<WeightForm> form_named(const std::string& name) {
+Result<WeightForm> form_named(const std::string& name, const char* option) {
   const auto* found = std::find(std::begin(kernels::kWeightFormNames), std::end(kernels::kWeightFormNames), name);
-  if (found == std::end(kernels::kWeightFormNames)) return std::nullopt;
+  if (found == std::end(kernels::kWeightFormNames)) {
+    return Error{Errc::kInvalid, fmt::format("{}: there is no form '{}', only {}", option, name,
+                                             fmt::join(kernels::kWeightFormNames, ", "))};
+  }
   return static_cast<WeightForm>(found - std::begin(kernels::kWeightFormNames));
 }
 
@@ -163,11 +166,11 @@ Difference compare(std::span<const float> p, std::span<const float> q) {
 }  // namespace
 
 Result<QualityReport> measure_quality(const QualityOptions& options) {
-  const auto reference_form = form_named(options.reference);
-  if (!reference_form)
-    return Error{Errc::kInvalid, fmt::format("--reference: there is no form '{}'", options.reference)};
+  SWITCHYARD_ASSIGN(const WeightForm reference_form, form_named(options.reference, "--reference"));
+  std::vector<WeightForm> forms;
   for (const std::string& name : options.forms) {
-    if (!form_named(name)) return Error{Errc::kInvalid, fmt::format("--quantization: there is no form '{}'", name)};
+    SWITCHYARD_ASSIGN(const WeightForm form, form_named(name, "--quantization"));
+    forms.push_back(form);
   }
   const kernels::OpTable* ops = kernels::find_backend(options.backend.c_str());
   if (ops == nullptr)
@@ -185,21 +188,20 @@ Result<QualityReport> measure_quality(const QualityOptions& options) {
   const auto kv_type = [](const std::string& dtype, WeightForm form) {
     return kv_type_of(dtype, form == WeightForm::kFloat32);
   };
-  if (!kv_type(options.kv_cache_dtype, *reference_form))
+  if (!kv_type(options.kv_cache_dtype, reference_form))
     return Error{Errc::kInvalid, fmt::format("--kv-cache-dtype: there is no type '{}'", options.kv_cache_dtype)};
   SWITCHYARD_ASSIGN(const auto reference,
-                    LocalModel::load(checkpoint, *reference_form, *kv_type("auto", *reference_form), *ops, pool));
+                    LocalModel::load(checkpoint, reference_form, *kv_type("auto", reference_form), *ops, pool));
   QualityReport report;
   report.file_bytes = checkpoint.disk_bytes();
   report.reference_bytes = reference->weight_bytes();
   report.sequences = sequences.size();
   for (const auto& sequence : sequences) report.tokens += sequence.size();
 
-  for (const std::string& name : options.forms) {
+  for (const WeightForm form : forms) {
     SWITCHYARD_ASSIGN(const auto model,
-                      LocalModel::load(checkpoint, *form_named(name),
-                                       *kv_type(options.kv_cache_dtype, *form_named(name)), *ops, pool));
-    FormQuality quality{name, model->weight_bytes(), 0.0, 0.0};
+                      LocalModel::load(checkpoint, form, *kv_type(options.kv_cache_dtype, form), *ops, pool));
+    FormQuality quality{kernels::kWeightFormNames[static_cast<size_t>(form)], model->weight_bytes(), 0.0, 0.0};
     for (const auto& sequence : sequences) {
       SWITCHYARD_TRY(reference->forward(sequence));
       SWITCHYARD_TRY(model->forward(sequence));

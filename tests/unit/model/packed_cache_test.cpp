@@ -102,6 +102,23 @@ TEST_F(PackedCacheTest, EveryRankHasItsOwn) {
   EXPECT_EQ(files(), 3U);
 }
 
+TEST_F(PackedCacheTest, PlacementsAndModelsOfOneNameKeepTheirsSideBySide) {
+  load(WeightForm::kInt8, true, 0, 2);
+  auto other = placement(2);
+  for (LayerPlacement& layer : other) std::swap(layer.experts[0], layer.experts[1]);
+  const PackedCache swapped(cache_, model_, ops_.name, WeightForms::of(WeightForm::kInt8), other, 0);
+  const PackedCache first(cache_, model_ + "/../model/", ops_.name, WeightForms::of(WeightForm::kInt8), placement(2),
+                          0);
+  EXPECT_NE(swapped.path(), first.path());
+  EXPECT_TRUE(fs::exists(first.path()));
+
+  fs::create_directories(base_ + "/elsewhere");
+  fs::copy(model_, base_ + "/elsewhere/model");
+  const PackedCache copy(cache_, base_ + "/elsewhere/model", ops_.name, WeightForms::of(WeightForm::kInt8),
+                         placement(2), 0);
+  EXPECT_NE(copy.path(), first.path());
+}
+
 TEST_F(PackedCacheTest, AChangedCheckpointIsPackedAgain) {
   load(WeightForm::kInt8, true);
   const std::string weights = model_ + "/model.safetensors";

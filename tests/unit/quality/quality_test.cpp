@@ -90,10 +90,10 @@ TEST(Quality, TokensComeFromAFileCutToWholeSequences) {
 TEST(Quality, WrongOptionsAreNamed) {
   QualityOptions o = options("qwen3-moe-tiny");
   o.forms = {"int3"};
-  EXPECT_EQ(error_of(o), "--quantization: there is no form 'int3'");
+  EXPECT_EQ(error_of(o), "--quantization: there is no form 'int3', only float32, bfloat16, int8, int4");
   o.forms = {"int8"};
   o.reference = "double";
-  EXPECT_EQ(error_of(o), "--reference: there is no form 'double'");
+  EXPECT_EQ(error_of(o), "--reference: there is no form 'double', only float32, bfloat16, int8, int4");
   o.reference = "float32";
   o.backend = "abacus";
   EXPECT_EQ(error_of(o), "--backend: this machine has no op table 'abacus'");
