@@ -63,6 +63,14 @@ void to_wire(const TokenLogprob& from, wire::TokenLogprob* to) {
   }
 }
 
+Pooling pooling_of(wire::Pooling from) {
+  switch (from) {
+    case wire::POOLING_LAST: return Pooling::kLast;
+    case wire::POOLING_MEAN: return Pooling::kMean;
+    default: return Pooling::kNone;
+  }
+}
+
 wire::FinishReason to_wire(Finish finish) {
   switch (finish) {
     case Finish::kNone: return wire::FINISH_NONE;
@@ -185,6 +193,7 @@ class ServerImpl final : public Server {
       to->mutable_token_ids()->Add(output.tokens.begin(), output.tokens.end());
       for (const auto& logprob : output.logprobs) to_wire(logprob, to->add_logprobs());
       for (const auto& logprob : output.prompt_logprobs) to_wire(logprob, to->add_prompt_logprobs());
+      to->mutable_embedding()->Add(output.embedding.begin(), output.embedding.end());
       to->set_cached_tokens(output.cached_tokens);
       to->set_finish(to_wire(output.finish));
       if (output.finish == Finish::kNone) continue;
@@ -406,7 +415,8 @@ class ServerImpl final : public Server {
     sequence->trace_id = request.trace_id();
     sequence->priority = request.priority();
     sequence->params = to_params(request.sampling());
-    sequence->max_tokens = request.max_tokens();
+    sequence->pooling = pooling_of(request.pooling());
+    sequence->max_tokens = sequence->pooling == Pooling::kNone ? request.max_tokens() : 0;
     sequence->prompt_count = static_cast<uint32_t>(request.prompt_token_ids_size());
     sequence->tokens.assign(request.prompt_token_ids().begin(), request.prompt_token_ids().end());
     sequence->tokens.insert(sequence->tokens.end(), request.generated_token_ids().begin(),

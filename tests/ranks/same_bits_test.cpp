@@ -94,6 +94,7 @@ class SameBits : public ::testing::TestWithParam<Case> {
       EXPECT_EQ(got[i].tokens, want[i].tokens) << what << ", request " << i;
       EXPECT_EQ(got[i].logprobs, want[i].logprobs) << what << ", request " << i;
       EXPECT_EQ(got[i].prompt_logprobs, want[i].prompt_logprobs) << what << ", request " << i;
+      EXPECT_EQ(got[i].embedding, want[i].embedding) << what << ", request " << i;
     }
   }
 
@@ -206,6 +207,32 @@ TEST_P(SameBits, AsAReplayOfTokensGeneratedBefore) {
     rest[i].logprobs.assign(want[i].logprobs.begin() + static_cast<std::ptrdiff_t>(kept), want[i].logprobs.end());
   }
   expect_same(run_group(*checkpoint_, options(), replays).answers, rest, "replay");
+}
+
+// Embeddings among others' generation: chunked, preempted, on several ranks, behind a prompt that the cache holds.
+TEST_P(SameBits, OfEmbeddings) {
+  auto all = requests(9);
+  for (size_t i = 0; i < all.size(); ++i) {
+    if (i % 3 == 2) continue;
+    all[i].pooling = i % 3 == 0 ? worker::Pooling::kMean : worker::Pooling::kLast;
+    all[i].max_tokens = 0;
+    all[i].params.prompt_logprobs = false;
+    if (i > 3) all[i].prompt.insert(all[i].prompt.begin(), all[0].prompt.begin(), all[0].prompt.begin() + 40);
+  }
+  const auto want = alone(all);
+  for (size_t i = 0; i < all.size(); ++i)
+    EXPECT_EQ(want[i].embedding.size(), i % 3 == 2 ? 0U : checkpoint_->spec().hidden);
+  for (const uint32_t ranks : {1U, 3U}) {
+    for (const uint32_t chunk : {13U, 512U}) {
+      GroupOptions o = options();
+      o.ranks = ranks;
+      o.max_num_batched_tokens = chunk;
+      o.max_num_seqs = 4;
+      o.kv_blocks = 24;
+      expect_same(run_group(*checkpoint_, o, all).answers, want,
+                  std::to_string(ranks) + " ranks, chunks of " + std::to_string(chunk));
+    }
+  }
 }
 
 // SWITCHYARD_GOLDEN in the environment: all checkpoints of another directory instead

@@ -39,6 +39,7 @@ GroupRun run_group(const checkpoint::Checkpoint& checkpoint, const GroupOptions&
       answer.tokens.insert(answer.tokens.end(), output.tokens.begin(), output.tokens.end());
       for (const auto& l : output.logprobs) answer.logprobs.push_back(l.logprob);
       for (const auto& l : output.prompt_logprobs) answer.prompt_logprobs.push_back(l.logprob);
+      if (!output.embedding.empty()) answer.embedding = output.embedding;
       if (output.finish == worker::Finish::kNone) continue;
       answer.finish = output.finish;
       answer.error = output.error.message;
@@ -72,6 +73,7 @@ GroupRun run_group(const checkpoint::Checkpoint& checkpoint, const GroupOptions&
     sequence->params = requests[i].params;
     sequence->prompt_count = static_cast<uint32_t>(requests[i].prompt.size());
     sequence->max_tokens = requests[i].max_tokens;
+    sequence->pooling = requests[i].pooling;
     sequence->tokens = requests[i].prompt;
     sequence->tokens.insert(sequence->tokens.end(), requests[i].generated.begin(), requests[i].generated.end());
     SWITCHYARD_CHECK(engines[i % options.ranks]->submit(std::move(sequence)).ok());

@@ -15,6 +15,7 @@ struct TestRequest {
   std::vector<int32_t> prompt;
   std::vector<int32_t> generated;  // tokens of a replay
   uint32_t max_tokens = 0;
+  worker::Pooling pooling = worker::Pooling::kNone;
   worker::SamplingParams params;
 };
 
@@ -22,6 +23,7 @@ struct TestAnswer {
   std::vector<int32_t> tokens;
   std::vector<float> logprobs;         // of tokens
   std::vector<float> prompt_logprobs;  // of prompt tokens 1 ..
+  std::vector<float> embedding;        // (hidden)
   worker::Finish finish = worker::Finish::kNone;
   std::string error;
   bool operator==(const TestAnswer&) const = default;

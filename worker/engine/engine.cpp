@@ -202,6 +202,7 @@ Status Engine::step(uint32_t prefill_budget, std::vector<EngineOutput>& outputs)
   }
   SWITCHYARD_TRY(model_.forward(batch_, observer_.get()));
   score_prompts(rows);
+  pool_prompts(rows);
   scheduler_.commit(rows);
   draw(rows, outputs);
   ++own_stats_.steps;
@@ -230,6 +231,32 @@ void Engine::score_prompts(const std::vector<ScheduledRows>& rows) {
                                                              sequence.tokens[at + i + 1], sequence.params.top_logprobs);
           }
         });
+      }
+    }
+    first_row += part.count;
+  }
+}
+
+// Hidden states of prompt tokens computed in this step, into their sequences' embeddings. A sum goes in the order of
+// positions, whatever the chunks.
+void Engine::pool_prompts(const std::vector<ScheduledRows>& rows) {
+  uint32_t first_row = 0;
+  for (const ScheduledRows& part : rows) {
+    Sequence& sequence = *part.sequence;
+    const bool mean = sequence.pooling == Pooling::kMean;
+    const uint32_t end = part.first_position + part.count;
+    const uint32_t begin = std::max(part.first_position, mean ? sequence.pooled_count : sequence.prompt_count - 1);
+    if (sequence.pooling != Pooling::kNone && begin < end) {
+      std::vector<uint32_t> wanted(end - begin);
+      for (uint32_t i = 0; i < wanted.size(); ++i) wanted[i] = first_row + (begin - part.first_position) + i;
+      const float* states = model_.hidden_states(wanted);
+      sequence.pooled.resize(spec_.hidden, 0.0F);
+      for (size_t i = 0; i < wanted.size(); ++i) {
+        for (uint32_t d = 0; d < spec_.hidden; ++d) sequence.pooled[d] += states[i * spec_.hidden + d];
+      }
+      sequence.pooled_count = end;
+      if (mean && end == sequence.prompt_count) {
+        for (float& value : sequence.pooled) value /= static_cast<float>(sequence.prompt_count);
       }
     }
     first_row += part.count;
@@ -292,6 +319,8 @@ void Engine::draw(const std::vector<ScheduledRows>& rows, std::vector<EngineOutp
     EngineOutput output;
     output.id = sequence->id;
     output.prompt_logprobs = std::move(sequence->prompt_logprobs);
+    output.embedding = std::move(sequence->pooled);
+    output.cached_tokens = sequence->cached_tokens;
     sequence->first_token_time = now;
     finish(*sequence, Finish::kLength, output);
     outputs.push_back(std::move(output));

@@ -37,6 +37,7 @@ struct EngineOutput {
   std::vector<int32_t> tokens;
   std::vector<TokenLogprob> logprobs;         // one a token, when asked for
   std::vector<TokenLogprob> prompt_logprobs;  // once, with the first token (or the end)
+  std::vector<float> embedding;               // (hidden), with the finish of a sequence that pools
   Finish finish = Finish::kNone;
   uint32_t cached_tokens = 0;  // of the prompt: not computed, but found in the KV cache; with the first token
   Error error;                 // kError
@@ -101,6 +102,7 @@ class Engine {
   void build_batch(const std::vector<ScheduledRows>& rows);
   void draw(const std::vector<ScheduledRows>& rows, std::vector<EngineOutput>& outputs);
   void score_prompts(const std::vector<ScheduledRows>& rows);
+  void pool_prompts(const std::vector<ScheduledRows>& rows);
   void finish(Sequence& sequence, Finish reason, EngineOutput& output);
   void publish_stats();
 

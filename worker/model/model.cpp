@@ -304,7 +304,8 @@ Status Model::forward(const StepBatch& batch, ForwardObserver* observer) {
   return {};
 }
 
-const float* Model::logits(std::span<const uint32_t> rows, ForwardObserver* observer) {
+// Rows of hidden_ after the final norm, in logit_hidden_.
+float* Model::normed(std::span<const uint32_t> rows, ForwardObserver* observer) {
   const auto count = static_cast<uint32_t>(rows.size());
   const uint32_t hidden = spec_.hidden;
   float* gathered = logit_hidden_.reserve(std::max<size_t>(size_t{count} * hidden, 16));
@@ -317,6 +318,19 @@ const float* Model::logits(std::span<const uint32_t> rows, ForwardObserver* obse
     ops_.finish();
     observer->on_values("final_norm", 0, gathered, count);
   }
+  return gathered;
+}
+
+const float* Model::hidden_states(std::span<const uint32_t> rows, ForwardObserver* observer) {
+  const float* states = normed(rows, observer);
+  ops_.finish();
+  return states;
+}
+
+const float* Model::logits(std::span<const uint32_t> rows, ForwardObserver* observer) {
+  const auto count = static_cast<uint32_t>(rows.size());
+  const uint32_t hidden = spec_.hidden;
+  const float* gathered = normed(rows, observer);
   float* logits = logits_.reserve(std::max<size_t>(size_t{count} * spec_.vocab_size, 16));
   if (count != 0) {
     ops_.gemm(pool_, encode(gathered, hidden, count, hidden, weights_.forms.dense, encoded_), count, weights_.lm_head,

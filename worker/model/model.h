@@ -86,12 +86,15 @@ class Model {
   // Fails only when the exchange does.
   Status forward(const StepBatch& batch, ForwardObserver* observer = nullptr);
 
-  // Logits of rows of the last forward pass: (rows.size(), vocab) float32, valid until the next call.
+  // Rows of the last forward pass after the final norm: (rows.size(), hidden) float32, valid until the next call.
+  const float* hidden_states(std::span<const uint32_t> rows, ForwardObserver* observer = nullptr);
+  // Logits of such rows: (rows.size(), vocab) float32, valid until the next call.
   const float* logits(std::span<const uint32_t> rows, ForwardObserver* observer = nullptr);
 
  private:
   void grouped_attention(size_t layer, const StepBatch& batch);
   void latent_attention(size_t layer, const StepBatch& batch);
+  float* normed(std::span<const uint32_t> rows, ForwardObserver* observer);
   Status expert_mlp(size_t layer, uint32_t rows, ForwardObserver* observer);
   // Encodes (rows, k) for GEMMs of `form`.
   const void* encode(const float* x, size_t stride, uint32_t rows, uint32_t k, kernels::WeightForm form,

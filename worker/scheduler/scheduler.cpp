@@ -24,11 +24,12 @@ uint32_t pending(const Sequence& sequence) { return static_cast<uint32_t>(sequen
 bool decodes(const Sequence& sequence) { return sequence.computed > 0 && pending(sequence) == 1; }
 bool prefills(const Sequence& sequence) { return pending(sequence) > 0 && !decodes(sequence); }
 
-// Positions that may come out of the cache: the last token's logits are always computed, and those of the whole prompt
-// if it is scored.
+// Positions that may come out of the cache: the last token's logits are always computed, and the whole prompt is if
+// all of its tokens are scored or pooled.
 uint32_t reusable(const Sequence& sequence) {
   const bool scores = sequence.params.prompt_logprobs && sequence.prompt_logprobs.size() + 1 < sequence.prompt_count;
-  return scores ? 0 : static_cast<uint32_t>(sequence.tokens.size()) - 1;
+  const bool pools = sequence.pooling == Pooling::kMean && sequence.pooled_count < sequence.prompt_count;
+  return scores || pools ? 0 : static_cast<uint32_t>(sequence.tokens.size()) - 1;
 }
 
 ScheduledRows rows_of(Sequence& sequence, uint32_t count) {

@@ -29,6 +29,8 @@
 
 namespace switchyard::worker {
 
+enum class Pooling : uint8_t { kNone, kLast, kMean };
+
 // A request as the engine carries it.
 struct Sequence {
   uint64_t id = 0;  // unique on this rank, chosen by the caller
@@ -37,7 +39,8 @@ struct Sequence {
   uint64_t arrival = 0;  // set by Scheduler::add
   SamplingParams params;
   uint32_t prompt_count = 0;  // tokens [0, prompt_count) are prompt, the rest generated
-  uint32_t max_tokens = 0;    // generated tokens at most; 0 = prompt log-probabilities only
+  uint32_t max_tokens = 0;    // generated tokens at most; 0 = prompt log-probabilities or an embedding only
+  Pooling pooling = Pooling::kNone;
   std::vector<int32_t> tokens;
 
   uint32_t computed = 0;       // positions [0, computed) are in the KV cache
@@ -45,6 +48,8 @@ struct Sequence {
   KvTables kv;
   SamplingState sampling{params};
   std::vector<TokenLogprob> prompt_logprobs;  // collected while prefilling
+  std::vector<float> pooled;                  // (hidden), as far as pooled_count positions give it
+  uint32_t pooled_count = 0;                  // positions [0, pooled_count) are in `pooled`
   double arrival_time = 0.0;                  // seconds, steady clock
   double first_scheduled_time = 0.0;
   double first_token_time = 0.0;
