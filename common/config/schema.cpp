@@ -148,6 +148,8 @@ const std::vector<Key>& table() {
        .flag = "--chat-template",
        .help = "file with a chat template; empty: the model's own",
        .is_path = true},
+      {"model", "pooling_type", model<&M::pooling_type>, one_of({"auto", "last", "mean"}), "", "--pooling-type",
+       "of embeddings: the last token's hidden state or the mean of all; auto: as the model's files say, else last"},
 
       {"coordinator", "host", coordinator<&C::host>, rule(is_host), "", "", "where it listens for ranks and frontends"},
       {"coordinator", "port", coordinator<&C::port>, range(0, 65535), "", "", "of the internal wire; 0: a free one"},

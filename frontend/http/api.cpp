@@ -10,6 +10,7 @@
 #include <map>
 
 #include "common/base/log.h"
+#include "frontend/http/embedding_job.h"
 #include "frontend/http/errors.h"
 #include "frontend/http/generation_job.h"
 #include "frontend/http/json_writer.h"
@@ -65,6 +66,7 @@ class ApiImpl final : public Api {
     route("GET", "/v1/models", true, [this](Call& call) { models(call); });
     route("POST", "/v1/chat/completions", true, [this](Call& call) { generate(call, &ApiImpl::prepare_chat); });
     route("POST", "/v1/completions", true, [this](Call& call) { generate(call, &ApiImpl::prepare_completion); });
+    route("POST", "/v1/embeddings", true, [this](Call& call) { embed(call); });
     route("POST", "/tokenize", true, [this](Call& call) { compute(call, &ApiImpl::tokenize); });
     route("POST", "/detokenize", true, [this](Call& call) { compute(call, &ApiImpl::detokenize); });
   }
@@ -218,15 +220,41 @@ class ApiImpl final : public Api {
              });
   }
 
-  void generate(Call& call, Prepare prepare) {
-    if (draining_) return respond_error(*call.responder, unavailable(why_not_ready()));
-    auto admission = std::make_shared<Admission>(running_);
-    if (++running_ > options_.concurrent_requests_max) {
-      return respond_error(*call.responder,
-                           overloaded(fmt::format("{} requests are in the works (frontend.max_concurrent_requests); "
-                                                  "please retry.",
-                                                  options_.concurrent_requests_max)));
+  // A place for the call, or its refusal and null.
+  std::shared_ptr<Admission> admit(Call& call) {
+    if (draining_) {
+      respond_error(*call.responder, unavailable(why_not_ready()));
+      return nullptr;
     }
+    auto admission = std::make_shared<Admission>(running_);
+    if (++running_ <= options_.concurrent_requests_max) return admission;
+    respond_error(*call.responder, overloaded(fmt::format(
+                                       "{} requests are in the works (frontend.max_concurrent_requests); please retry.",
+                                       options_.concurrent_requests_max)));
+    return nullptr;
+  }
+
+  void embed(Call& call) {
+    const auto admission = admit(call);
+    if (!admission) return;
+    auto body = std::make_shared<std::string>(std::move(call.request.body));
+    run_body(call.responder, body->size(),
+             [this, body, admission, responder = call.responder, id = call.request.request_id,
+              arrived = call.arrived]() -> std::function<void()> {
+               boost::json::object object;
+               std::optional<ApiError> error = parse_object(*body, object);
+               EmbeddingJob::Parts parts{model_, pool_, &metrics_, admission, arrived, id, {}};
+               if (!error) error = parse_embedding(object, *model_, parts.request);
+               if (!error && pool_ == nullptr) error = unavailable(why_not_ready());
+               if (error) return [responder, error] { respond_error(*responder, *error); };
+               auto job = std::make_shared<EmbeddingJob>(std::move(parts));
+               return [responder, job] { job->start(responder); };
+             });
+  }
+
+  void generate(Call& call, Prepare prepare) {
+    const auto admission = admit(call);
+    if (!admission) return;
     auto body = std::make_shared<std::string>(std::move(call.request.body));
     run_body(call.responder, body->size(),
              [this, prepare, body, admission, responder = call.responder, id = call.request.request_id,

@@ -4,12 +4,12 @@
 // sequences that still run.
 #pragma once
 
-#include <atomic>
 #include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "frontend/http/admission.h"
 #include "frontend/http/answer_format.h"
 #include "frontend/http/generation.h"
 #include "frontend/http/http.h"
@@ -17,18 +17,6 @@
 #include "frontend/http/rank_pool.h"
 
 namespace switchyard::http {
-
-// A place among the requests that may be in the works at once; given back when the last owner goes.
-class Admission {
- public:
-  explicit Admission(std::atomic<uint32_t>& count) : count_(count) {}
-  ~Admission() { --count_; }
-  Admission(const Admission&) = delete;
-  Admission& operator=(const Admission&) = delete;
-
- private:
-  std::atomic<uint32_t>& count_;
-};
 
 class GenerationJob : public std::enable_shared_from_this<GenerationJob> {
  public:

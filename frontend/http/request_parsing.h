@@ -28,6 +28,7 @@ struct ModelFacts {
   int32_t top_k = 0;
   double min_p = 0.0;
   double repetition_penalty = 1.0;
+  wire::Pooling pooling = wire::POOLING_LAST;  // of embeddings
 };
 
 // What both kinds of request have.

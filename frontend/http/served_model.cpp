@@ -53,6 +53,26 @@ Status read_generation_config(const std::string& file, ModelFacts& facts) {
   return status;
 }
 
+// pooling_type as configured; auto: what the model's own 1_Pooling/config.json says (sentence-transformers), else the
+// last token, as vLLM for decoders.
+Result<wire::Pooling> pooling_of(const config::ModelConfig& config) {
+  if (config.pooling_type == "last") return wire::POOLING_LAST;
+  if (config.pooling_type == "mean") return wire::POOLING_MEAN;
+  const std::string file = config.path + "/1_Pooling/config.json";
+  if (!std::filesystem::exists(file)) return wire::POOLING_LAST;
+  SWITCHYARD_ASSIGN(const std::string text, read_text(file));
+  boost::system::error_code error;
+  const json::value root = json::parse(text, error);
+  if (error || !root.is_object()) return Error{Errc::kInvalid, file + ": not a JSON object"};
+  const auto is_on = [&](const char* key) {
+    const json::value* value = root.get_object().if_contains(key);
+    return value != nullptr && value->is_bool() && value->get_bool();
+  };
+  if (is_on("pooling_mode_mean_tokens")) return wire::POOLING_MEAN;
+  if (is_on("pooling_mode_lasttoken")) return wire::POOLING_LAST;
+  return Error{Errc::kInvalid, file + ": neither the mean nor the last token is pooled; model.pooling_type can say so"};
+}
+
 class LoadedModel final : public ServedModel {
  public:
   Status load(const config::ModelConfig& config) {
@@ -67,6 +87,7 @@ class LoadedModel final : public ServedModel {
         config.max_model_len == 0 ? spec.max_position : std::min(config.max_model_len, spec.max_position);
     facts_.eos_token_ids = spec.eos_token_ids;
     SWITCHYARD_TRY(read_generation_config(config.path + "/generation_config.json", facts_));
+    SWITCHYARD_ASSIGN(facts_.pooling, pooling_of(config));
     if (!std::filesystem::exists(config.path + "/tokenizer.json")) {
       log_warn("the model has no tokenizer.json: prompts must be token ids, and answers have no text",
                {{"model", facts_.name}});
