@@ -4,6 +4,7 @@ Method: one cluster of two ranks in float32 with bearer keys; what is right come
 import asyncio
 import json
 import math
+import struct
 import time
 import unittest
 
@@ -362,6 +363,26 @@ class Ends(unittest.TestCase):
     def test_chat_ends_with_the_models_end_of_sequence(self):
         answer = chat(logit_bias={str(EOS): 100}, extra={"ignore_eos": False})
         self.assertEqual((answer.choices[0].message.content, answer.choices[0].finish_reason, ids_of(answer)), ("", "stop", [EOS]))
+
+
+class Embeddings(unittest.TestCase):
+    def test_an_embedding_is_the_same_alone_in_a_batch_as_ids_and_as_floats(self):
+        texts = ["abc", "a longer text, of more than one block of the cache", "x"]
+        batch = client.embeddings.create(model=MODEL, input=texts)
+        self.assertEqual([item.index for item in batch.data], [0, 1, 2])
+        self.assertEqual(batch.usage.prompt_tokens, sum(len(tokenize(text)) for text in texts))
+        for text, item in zip(texts, batch.data):
+            self.assertAlmostEqual(math.sqrt(sum(value * value for value in item.embedding)), 1, places=5)
+            for same in (text, tokenize(text)):
+                self.assertEqual(client.embeddings.create(model=MODEL, input=same).data[0].embedding, item.embedding)
+            floats = client.embeddings.create(model=MODEL, input=text, encoding_format="float").data[0].embedding
+            self.assertEqual([struct.unpack("f", struct.pack("f", value))[0] for value in floats], item.embedding)
+        self.assertNotEqual(batch.data[0].embedding, batch.data[2].embedding)
+
+    def test_a_field_that_would_change_it_unsaid_is_refused(self):
+        with self.assertRaises(openai.BadRequestError) as caught:
+            client.embeddings.create(model=MODEL, input="abc", dimensions=8)
+        self.assertEqual(caught.exception.param, "dimensions")
 
 
 class Errors(unittest.TestCase):
