@@ -62,6 +62,8 @@ class CoordinatorImpl final : public Coordinator {
   void on_register_rank(const net::ConnectionPtr& from, const wire::RegisterRank& registration);
   void on_rank_report(const net::ConnectionPtr& from, const wire::RankReport& report);
   void on_register_frontend(const net::ConnectionPtr& from, const wire::RegisterFrontend& registration);
+  // So that frontends keep their clients' limits together.
+  void pass_on_key_uses(const net::ConnectionPtr& from, const wire::FrontendReport& report);
   void on_close(const net::ConnectionPtr& connection);
   void tick();
   void settle();
@@ -119,7 +121,8 @@ void CoordinatorImpl::on_frame(const net::ConnectionPtr& from, wire::Frame& fram
       if (role == wire::ROLE_FRONTEND) return on_register_frontend(from, frame.register_frontend());
       break;
     case wire::Frame::kFrontendReport:
-      if (role == wire::ROLE_FRONTEND && membership_.report(from->id(), frame.frontend_report()).ok()) return;
+      if (role == wire::ROLE_FRONTEND && membership_.report(from->id(), frame.frontend_report()).ok())
+        return pass_on_key_uses(from, frame.frontend_report());
       break;
     default: break;
   }
@@ -179,6 +182,17 @@ void CoordinatorImpl::on_register_frontend(const net::ConnectionPtr& from, const
   wire::Frame frame;
   *frame.mutable_routing_table() = membership_.routing_table();
   from->send(frame);
+}
+
+void CoordinatorImpl::pass_on_key_uses(const net::ConnectionPtr& from, const wire::FrontendReport& report) {
+  if (report.key_uses().empty() || membership_.frontends().size() < 2) return;
+  wire::Frame frame;
+  frame.mutable_key_uses()->set_source(from->id());
+  *frame.mutable_key_uses()->mutable_uses() = report.key_uses();
+  for (const auto& [connection, frontend] : membership_.frontends()) {
+    const auto to = connections_.find(connection);
+    if (connection != from->id() && to != connections_.end()) to->second->send(frame);
+  }
 }
 
 void CoordinatorImpl::on_close(const net::ConnectionPtr& connection) {

@@ -1,7 +1,6 @@
 #include "frontend/http/api.h"
 
 #include <fmt/format.h>
-#include <openssl/crypto.h>
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
@@ -58,7 +57,10 @@ class ApiImpl final : public Api {
   using Clock = std::chrono::steady_clock;
 
   ApiImpl(ApiOptions options, std::shared_ptr<const ServedModel> model)
-      : options_(std::move(options)), model_(std::move(model)), metrics_(model_->facts().name), large_bodies_(1) {
+      : keys_(std::move(options.api_keys), options.open_limits, options.concurrent_requests_max),
+        model_(std::move(model)),
+        metrics_(model_->facts().name),
+        large_bodies_(1) {
     route("GET", "/health", false, [this](Call& call) { respond_empty(call); });
     route("GET", "/ready", false, [this](Call& call) { ready(call); });
     route("GET", "/version", false, [this](Call& call) { version(call); });
@@ -74,7 +76,8 @@ class ApiImpl final : public Api {
 
   void set_pool(RankPool* pool) override { pool_ = pool; }
   void begin_drain() override { draining_ = true; }
-  uint32_t requests_running() const override { return running_; }
+  uint32_t requests_running() const override { return keys_.running(); }
+  ApiKeys& keys() override { return keys_; }
 
   void answered(const std::string& path, int status) override {
     metrics_.http_answered(routes_.contains(path) ? path : "other", status);
@@ -93,7 +96,11 @@ class ApiImpl final : public Api {
     if (call.request.method != where.method && !head)
       return respond_error(*responder, method_not_allowed(call.request.method, path,
                                                           where.method == "GET" ? "GET, HEAD" : where.method));
-    if (where.needs_key && !authorized(call.request)) return respond_error(*responder, unauthorized());
+    if (where.needs_key) {
+      const auto key = keys_.find(call.request.authorization);
+      if (!key) return respond_error(*responder, unauthorized());
+      call.key = *key;
+    }
     where.run(call);
   }
 
@@ -102,6 +109,7 @@ class ApiImpl final : public Api {
     HttpRequest request;
     ResponderPtr responder;
     Clock::time_point arrived;
+    size_t key = 0;  // in keys_, where the route needs one
   };
   struct Route {
     std::string method;
@@ -114,21 +122,6 @@ class ApiImpl final : public Api {
 
   void route(const char* method, const char* path, bool needs_key, std::function<void(Call&)> run) {
     routes_[path] = {method, needs_key, std::move(run)};
-  }
-
-  bool authorized(const HttpRequest& request) const {
-    if (options_.api_keys.empty()) return true;
-    constexpr std::string_view kBearer = "bearer ";
-    std::string_view given = request.authorization;
-    const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-    if (given.size() < kBearer.size() ||
-        !std::equal(kBearer.begin(), kBearer.end(), given.begin(), [&](char a, char b) { return a == lower(b); }))
-      return false;
-    given.remove_prefix(kBearer.size());
-    bool known = false;
-    for (const std::string& key : options_.api_keys)
-      known |= key.size() == given.size() && CRYPTO_memcmp(key.data(), given.data(), key.size()) == 0;
-    return known;
   }
 
   // --- what needs no body --------------------------------------------------------------------------------------------
@@ -183,7 +176,7 @@ class ApiImpl final : public Api {
   }
 
   void one_model(Call& call) {
-    if (!authorized(call.request)) return respond_error(*call.responder, unauthorized());
+    if (!keys_.find(call.request.authorization)) return respond_error(*call.responder, unauthorized());
     const std::string name =
         unescape(std::string_view(call.request.path).substr(std::string_view("/v1/models/").size()));
     if (name != model_->facts().name) return respond_error(*call.responder, unknown_model(name));
@@ -221,17 +214,19 @@ class ApiImpl final : public Api {
   }
 
   // A place for the call, or its refusal and null.
-  std::shared_ptr<Admission> admit(Call& call) {
+  AdmissionPtr admit(Call& call) {
     if (draining_) {
       respond_error(*call.responder, unavailable(why_not_ready()));
       return nullptr;
     }
-    auto admission = std::make_shared<Admission>(running_);
-    if (++running_ <= options_.concurrent_requests_max) return admission;
-    respond_error(*call.responder, overloaded(fmt::format(
-                                       "{} requests are in the works (frontend.max_concurrent_requests); please retry.",
-                                       options_.concurrent_requests_max)));
-    return nullptr;
+    auto admitted = keys_.admit(call.key);
+    if (const auto* refused = std::get_if<ApiError>(&admitted)) {
+      respond_error(*call.responder, *refused);
+      return nullptr;
+    }
+    auto admission = std::get<AdmissionPtr>(std::move(admitted));
+    for (auto& [name, value] : admission->headers()) call.responder->add_header(std::move(name), std::move(value));
+    return admission;
   }
 
   void embed(Call& call) {
@@ -385,13 +380,12 @@ class ApiImpl final : public Api {
     return std::nullopt;
   }
 
-  const ApiOptions options_;
+  ApiKeys keys_;
   const std::shared_ptr<const ServedModel> model_;
   Metrics metrics_;
   std::map<std::string, Route> routes_;  // constant once built
   std::atomic<RankPool*> pool_{nullptr};
   std::atomic<bool> draining_{false};
-  std::atomic<uint32_t> running_{0};
   std::atomic<uint32_t> large_waiting_{0};
   boost::asio::thread_pool large_bodies_;
 };

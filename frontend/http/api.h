@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "frontend/http/api_keys.h"
 #include "frontend/http/http.h"
 #include "frontend/http/metrics.h"
 #include "frontend/http/rank_pool.h"
@@ -15,7 +16,8 @@
 namespace switchyard::http {
 
 struct ApiOptions {
-  std::vector<std::string> api_keys;  // empty = none asked for
+  std::vector<ApiKey> api_keys;  // empty = none asked for
+  KeyLimits open_limits;         // of everybody together, when no key is asked for
   uint32_t concurrent_requests_max = 4096;
 };
 
@@ -29,6 +31,7 @@ class Api : public RequestHandler {
   virtual void begin_drain() = 0;
   // Generation requests in the works.
   virtual uint32_t requests_running() const = 0;
+  virtual ApiKeys& keys() = 0;
 };
 
 }  // namespace switchyard::http

@@ -110,7 +110,8 @@ std::optional<ApiError> parse_embedding(const json::object& body, const ServedMo
   }
   request.base64 = format == "base64";
   request.normalize = fields.boolean("normalize").value_or(true);
-  request.priority = static_cast<int32_t>(fields.integer("priority", INT32_MIN, INT32_MAX).value_or(0));
+  if (const auto priority = fields.integer("priority", INT32_MIN, INT32_MAX))
+    request.priority = static_cast<int32_t>(*priority);
   // As vLLM for models that were not trained for it: cutting an embedding short would make it a worse one unsaid.
   if (const auto dimensions = fields.integer("dimensions", 1, INT32_MAX); dimensions) {
     fields.fail("'dimensions' is not supported by this model: its embeddings have one length.", "dimensions",
@@ -144,7 +145,7 @@ void EmbeddingJob::start(ResponderPtr responder) {
     generate.mutable_prompt_token_ids()->Add(inputs[i].begin(), inputs[i].end());
     generate.set_pooling(parts_.model->facts().pooling);
     generate.set_trace_id(parts_.request_id);
-    generate.set_priority(parts_.request.priority);
+    generate.set_priority(parts_.admission->priority(parts_.request.priority));
     prompt_tokens_ += inputs[i].size();
     auto ticket = parts_.pool->generate(generate, [job = shared_from_this(), i](wire::Output& output) {
       auto own = std::make_shared<wire::Output>(std::move(output));
@@ -154,6 +155,7 @@ void EmbeddingJob::start(ResponderPtr responder) {
     tickets_[i] = *ticket;
   }
   parts_.metrics->prompt_tokens(static_cast<double>(prompt_tokens_));
+  parts_.admission->take_tokens(prompt_tokens_);
 }
 
 void EmbeddingJob::on_output(size_t index, const wire::Output& output) {

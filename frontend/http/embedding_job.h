@@ -15,7 +15,7 @@
 #include <string>
 #include <vector>
 
-#include "frontend/http/admission.h"
+#include "frontend/http/api_keys.h"
 #include "frontend/http/http.h"
 #include "frontend/http/metrics.h"
 #include "frontend/http/rank_pool.h"
@@ -27,7 +27,7 @@ struct EmbeddingRequest {
   std::vector<std::vector<int32_t>> inputs;  // token ids, none empty or longer than the model's context
   bool base64 = false;                       // little-endian float32 in base64, as OpenAI's SDK asks for
   bool normalize = true;
-  int32_t priority = 0;
+  std::optional<int32_t> priority;
 };
 
 // The first problem, or none.
@@ -40,7 +40,7 @@ class EmbeddingJob : public std::enable_shared_from_this<EmbeddingJob> {
     std::shared_ptr<const ServedModel> model;
     RankPool* pool = nullptr;
     Metrics* metrics = nullptr;
-    std::shared_ptr<Admission> admission;
+    AdmissionPtr admission;
     std::chrono::steady_clock::time_point arrived;
     std::string request_id;
     EmbeddingRequest request;

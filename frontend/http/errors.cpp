@@ -97,7 +97,8 @@ std::string error_body(const ApiError& error) {
 
 HttpResponse error_response(const ApiError& error) {
   HttpResponse response{.status = error.status, .body = error_body(error), .why_refused = error.message};
-  if (error.status == 429 || error.status == 503) response.headers.emplace_back("Retry-After", "1");
+  if (error.status == 429 || error.status == 503)
+    response.headers.emplace_back("Retry-After", std::to_string(error.retry_after_seconds));
   if (error.status == 401) response.headers.emplace_back("WWW-Authenticate", "Bearer");
   if (!error.allow.empty()) response.headers.emplace_back("Allow", error.allow);
   return response;

@@ -14,9 +14,10 @@ struct ApiError {
   int status = 400;
   std::string message;
   std::string type = "invalid_request_error";
-  std::string param;       // the field at fault; "" = null
-  std::string code;        // "" = null
-  std::string allow = {};  // 405: the methods that the path knows
+  std::string param;                 // the field at fault; "" = null
+  std::string code;                  // "" = null
+  std::string allow = {};            // 405: the methods that the path knows
+  uint32_t retry_after_seconds = 1;  // 429 and 503
 };
 
 ApiError invalid_request(std::string message, std::string param = {}, std::string code = {});

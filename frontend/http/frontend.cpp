@@ -13,6 +13,17 @@ namespace {
 
 using std::chrono::milliseconds;
 
+Result<ApiOptions> api_options_of(const config::FrontendConfig& config) {
+  ApiOptions options;
+  options.concurrent_requests_max = config.max_concurrent_requests;
+  options.open_limits = {config.requests_per_minute, config.tokens_per_minute, config.requests_at_once, {}};
+  if (!config.api_keys_file.empty()) {
+    SWITCHYARD_ASSIGN(options.api_keys, read_api_keys(config.api_keys_file, options.open_limits));
+  }
+  for (const std::string& key : config.api_keys) options.api_keys.push_back({key, options.open_limits});
+  return options;
+}
+
 class FrontendImpl final : public Frontend {
  public:
   ~FrontendImpl() override { stop(); }
@@ -20,7 +31,8 @@ class FrontendImpl final : public Frontend {
   Status open(const config::ClusterConfig& config, uint32_t index) {
     drain_deadline_ = milliseconds(config.drain_deadline_ms);
     SWITCHYARD_ASSIGN(const auto model, ServedModel::load(config.model));
-    api_ = Api::make({config.frontend.api_keys, config.frontend.max_concurrent_requests}, model);
+    SWITCHYARD_ASSIGN(ApiOptions api_options, api_options_of(config.frontend));
+    api_ = Api::make(std::move(api_options), model);
     ServerOptions options;
     options.host = config.frontend.host;
     options.port = static_cast<uint16_t>(config.frontend.port == 0 ? 0 : config.frontend.port + index);
@@ -29,9 +41,15 @@ class FrontendImpl final : public Frontend {
     options.body_bytes_max = uint64_t{config.frontend.max_body_mib} << 20;
     options.head_timeout = milliseconds(config.frontend.header_timeout_ms);
     SWITCHYARD_ASSIGN(server_, HttpServer::start(options, *api_));
-    SWITCHYARD_ASSIGN(pool_, RankPool::start(config, index, server_->port(), [this] {
-                        return RankPool::Report{api_->requests_running(), server_->connection_count()};
-                      }));
+    SWITCHYARD_ASSIGN(pool_, RankPool::start(
+                                 config, index, server_->port(),
+                                 [this] {
+                                   return RankPool::Report{api_->requests_running(), server_->connection_count(),
+                                                           api_->keys().take_report()};
+                                 },
+                                 [this](const wire::KeyUses& uses) {
+                                   api_->keys().others_took(uses.source(), {uses.uses().begin(), uses.uses().end()});
+                                 }));
     api_->set_pool(pool_.get());
     log_info("frontend listens", {{"host", options.host},
                                   {"port", server_->port()},

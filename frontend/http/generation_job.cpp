@@ -41,7 +41,7 @@ void GenerationJob::start(ResponderPtr responder) {
     *generate.mutable_sampling() = request.sampling;
     generate.mutable_sampling()->set_seed(request.seed + index % request.n);
     generate.set_trace_id(parts_.request_id);
-    generate.set_priority(request.priority);
+    generate.set_priority(parts_.admission->priority(request.priority));
     auto ticket = parts_.pool->generate(generate, [job = shared_from_this(), index](wire::Output& output) {
       auto own = std::make_shared<wire::Output>(std::move(output));
       job->responder_->post([job, index, own] { job->on_output(index, *own); });
@@ -52,6 +52,7 @@ void GenerationJob::start(ResponderPtr responder) {
   uint64_t prompt_tokens = 0;
   for (const auto& prompt : parts_.prompts) prompt_tokens += prompt->ids.size();
   parts_.metrics->prompt_tokens(static_cast<double>(prompt_tokens));
+  parts_.admission->take_tokens(prompt_tokens);
 }
 
 void GenerationJob::on_output(uint32_t index, wire::Output& output) {
@@ -67,6 +68,7 @@ void GenerationJob::on_output(uint32_t index, wire::Output& output) {
     choice.token_ids().empty() ? parts_.metrics->time_to_first_token(gap) : parts_.metrics->inter_token_latency(gap);
     last_output_[index] = now;
     parts_.metrics->generation_tokens(output.token_ids_size());
+    parts_.admission->take_tokens(static_cast<uint64_t>(output.token_ids_size()));
   }
   if (output.finish() != wire::FINISH_NONE)
     parts_.metrics->stages(output.queue_seconds(), output.prefill_seconds(), output.decode_seconds());

@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "frontend/http/admission.h"
 #include "frontend/http/answer_format.h"
+#include "frontend/http/api_keys.h"
 #include "frontend/http/generation.h"
 #include "frontend/http/http.h"
 #include "frontend/http/metrics.h"
@@ -26,7 +26,7 @@ class GenerationJob : public std::enable_shared_from_this<GenerationJob> {
     std::shared_ptr<const ServedModel> model;
     RankPool* pool = nullptr;
     Metrics* metrics = nullptr;
-    std::shared_ptr<Admission> admission;
+    AdmissionPtr admission;
     Clock::time_point arrived;
     std::string request_id;
     std::shared_ptr<const GenerationRequest> request;

@@ -18,8 +18,13 @@ namespace {
 
 class NetRankPool final : public RankPool {
  public:
-  NetRankPool(const config::ClusterConfig& config, uint32_t index, uint16_t http_port, std::function<Report()> report)
-      : config_(config), index_(index), http_port_(http_port), report_(std::move(report)) {}
+  NetRankPool(const config::ClusterConfig& config, uint32_t index, uint16_t http_port, std::function<Report()> report,
+              OnKeyUses on_key_uses)
+      : config_(config),
+        index_(index),
+        http_port_(http_port),
+        report_(std::move(report)),
+        on_key_uses_(std::move(on_key_uses)) {}
   ~NetRankPool() override { stop(); }
 
   Status open() {
@@ -30,6 +35,7 @@ class NetRankPool final : public RankPool {
     handlers.on_open = [this](const net::ConnectionPtr& to) { on_coordinator(to); };
     handlers.on_frame = [this](const net::ConnectionPtr&, wire::Frame& frame) {
       if (frame.has_routing_table()) on_routing_table(frame.routing_table());
+      if (frame.has_key_uses() && on_key_uses_) on_key_uses_(frame.key_uses());
     };
     handlers.on_close = [this](const net::ConnectionPtr&, const Error& why) {
       log_warn("lost the coordinator; streams go on", {{"why", why.message}});
@@ -195,6 +201,7 @@ class NetRankPool final : public RankPool {
     wire::Frame frame;
     frame.mutable_frontend_report()->set_requests_running(report.requests_running);
     frame.mutable_frontend_report()->set_connections(report.connections);
+    frame.mutable_frontend_report()->mutable_key_uses()->Add(report.key_uses.begin(), report.key_uses.end());
     to->send(frame);
   }
 
@@ -295,6 +302,7 @@ class NetRankPool final : public RankPool {
   const uint32_t index_;
   const uint16_t http_port_;
   const std::function<Report()> report_;
+  const OnKeyUses on_key_uses_;
 
   mutable std::mutex mutex_;  // guards what follows, but net_
   net::ConnectionPtr coordinator_;
@@ -310,8 +318,10 @@ class NetRankPool final : public RankPool {
 }  // namespace
 
 Result<std::unique_ptr<RankPool>> RankPool::start(const config::ClusterConfig& config, uint32_t frontend_index,
-                                                  uint16_t http_port, std::function<Report()> report) {
-  auto pool = std::make_unique<NetRankPool>(config, frontend_index, http_port, std::move(report));
+                                                  uint16_t http_port, std::function<Report()> report,
+                                                  OnKeyUses on_key_uses) {
+  auto pool =
+      std::make_unique<NetRankPool>(config, frontend_index, http_port, std::move(report), std::move(on_key_uses));
   SWITCHYARD_TRY(pool->open());
   return std::unique_ptr<RankPool>(std::move(pool));
 }

@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "common/base/result.h"
 #include "common/config/cluster_config.h"
@@ -34,7 +35,10 @@ class RankPool {
   struct Report {
     uint32_t requests_running = 0;
     uint32_t connections = 0;
+    std::vector<wire::KeyUse> key_uses;
   };
+  // What another frontend's clients took of their keys' limits. On the net thread.
+  using OnKeyUses = std::function<void(const wire::KeyUses&)>;
   // On the net thread; must not block; may move from the output. The last one has a finish; when the rank is lost that
   // is FINISH_ERROR with status 503.
   using OnOutput = std::function<void(wire::Output&)>;
@@ -42,7 +46,8 @@ class RankPool {
   // Connects in the background. http_port: as the coordinator shall show it. report: called every heartbeat on the net
   // thread.
   static Result<std::unique_ptr<RankPool>> start(const config::ClusterConfig& config, uint32_t frontend_index,
-                                                 uint16_t http_port, std::function<Report()> report);
+                                                 uint16_t http_port, std::function<Report()> report,
+                                                 OnKeyUses on_key_uses = {});
   virtual ~RankPool() = default;  // stops
 
   // Sends a sequence to a rank. request.request_id is set here. kUnavailable: no live rank. Any thread; never blocks.

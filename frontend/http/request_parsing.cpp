@@ -156,8 +156,8 @@ void read_sampling(RequestFields& fields, const ModelFacts& model, GenerationReq
   request.include_stop_str_in_output = fields.boolean("include_stop_str_in_output").value_or(false);
   request.skip_special_tokens = fields.boolean("skip_special_tokens").value_or(true);
   request.return_token_ids = fields.boolean("return_token_ids").value_or(false);
-  request.priority =
-      static_cast<int32_t>(fields.integer("priority", std::numeric_limits<int32_t>::min(), kTokensMax).value_or(0));
+  if (const auto priority = fields.integer("priority", std::numeric_limits<int32_t>::min(), kTokensMax))
+    request.priority = static_cast<int32_t>(*priority);
 
   const bool ignore_eos = fields.boolean("ignore_eos").value_or(false);
   if (!ignore_eos) s.mutable_stop_token_ids()->Add(model.eos_token_ids.begin(), model.eos_token_ids.end());

@@ -47,7 +47,7 @@ struct GenerationRequest {
   bool include_stop_str_in_output = false;
   bool skip_special_tokens = true;
   bool return_token_ids = false;
-  int32_t priority = 0;
+  std::optional<int32_t> priority;  // lower first
 };
 
 struct CompletionRequest : GenerationRequest {

@@ -65,7 +65,7 @@ class ApiTest : public testing::Test {
 
 TEST(ApiKeys, OnlyAKnownBearerKeyOpensTheApi) {
   FakeCluster cluster;
-  TestFrontend frontend(cluster, {.api_keys = {"first-key", "second-key"}});
+  TestFrontend frontend(cluster, {.api_keys = {{"first-key", {}}, {"second-key", {}}}, .open_limits = {}});
   ASSERT_TRUE(frontend.wait_ready());
   cluster.rank().answer_with(
       [](const wire::Generate&) { return std::vector<wire::Output>{output_of("ok", wire::FINISH_LENGTH)}; });
@@ -388,7 +388,7 @@ TEST(ApiWithoutTokenizer, TakesTokenIdsAndRefusesText) {
 
 TEST(ApiLimits, RequestsBeyondTheLimitAreToldToComeAgain) {
   FakeCluster cluster;
-  TestFrontend frontend(cluster, {.api_keys = {}, .concurrent_requests_max = 2});
+  TestFrontend frontend(cluster, {.api_keys = {}, .open_limits = {}, .concurrent_requests_max = 2});
   ASSERT_TRUE(frontend.wait_ready());
   std::vector<Client> running;
   std::vector<uint64_t> ids;
