@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <map>
 #include <mutex>
 #include <unordered_map>
@@ -12,6 +13,8 @@
 
 #include "common/base/log.h"
 #include "common/net/net.h"
+#include "frontend/http/prefix_index.h"
+#include "frontend/http/rank_choice.h"
 
 namespace switchyard::http {
 namespace {
@@ -54,12 +57,15 @@ class NetRankPool final : public RankPool {
   Result<Ticket> generate(wire::Generate& request, OnOutput on_output) override {
     Ticket ticket;
     net::ConnectionPtr connection;
+    const std::vector<uint64_t> blocks = PrefixIndex::blocks_of(
+        {request.prompt_token_ids().data(), static_cast<size_t>(request.prompt_token_ids_size())});
     {
       const std::lock_guard lock(mutex_);
-      Rank* rank = least_loaded();
+      Rank* rank = choose(blocks, static_cast<size_t>(request.prompt_token_ids_size()));
       if (rank == nullptr) return Error{Errc::kUnavailable, "No worker rank can take the request: " + why_not()};
       ticket = {++next_id_, rank->id, epoch_};
-      ++rank->sequences;
+      if (rank->sequences++ == 0) rank->heard_at = std::chrono::steady_clock::now();
+      prefixes_.add(blocks, rank->id);
       connection = rank->connection;
       requests_.emplace(ticket.id, Request{ticket.rank, std::move(on_output)});
     }
@@ -122,7 +128,8 @@ class NetRankPool final : public RankPool {
     uint32_t running = 0;
     uint32_t waiting = 0;
     double kv_usage = 0;
-    uint64_t load_time = 0;  // of the three above
+    uint64_t load_time = 0;                          // of the three above
+    std::chrono::steady_clock::time_point heard_at;  // outputs, or the first sequence that it owes some for
 
     // The load as the rank says it with its outputs, or as the coordinator passes it on, whichever is later.
     template <typename Message>
@@ -134,7 +141,6 @@ class NetRankPool final : public RankPool {
       kv_usage = message.kv_usage();
     }
     bool usable() const { return live && connection; }
-    uint64_t load() const { return uint64_t{sequences} + running + waiting; }
   };
   struct Request {
     uint32_t rank = 0;
@@ -153,16 +159,30 @@ class NetRankPool final : public RankPool {
     return "no coordinator" + (coordinator_error_.empty() ? "." : ": " + coordinator_error_);
   }
 
-  Rank* least_loaded() {
-    Rank* best = nullptr;
+  Rank* choose(const std::vector<uint64_t>& blocks, size_t prompt_tokens) {
+    const auto matches = prefixes_.matches(blocks);
+    const auto now = std::chrono::steady_clock::now();
+    std::vector<RankCandidate> candidates;
+    candidates.reserve(ranks_.size());
     auto at = ranks_.upper_bound(last_rank_);  // the one behind the last choice comes first among equals
     for (size_t i = 0; i < ranks_.size(); ++i, ++at) {
       if (at == ranks_.end()) at = ranks_.begin();
-      Rank& rank = at->second;
-      if (rank.usable() && (best == nullptr || rank.load() < best->load())) best = &rank;
+      const Rank& rank = at->second;
+      if (!rank.usable()) continue;
+      RankCandidate& candidate = candidates.emplace_back();
+      candidate.rank = rank.id;
+      // What the rank says it has may be older than what was sent there.
+      candidate.running = std::max(rank.sequences, rank.running);
+      candidate.waiting = rank.waiting;
+      candidate.kv_usage = rank.kv_usage;
+      if (rank.sequences > 0) candidate.silent_seconds = std::chrono::duration<double>(now - rank.heard_at).count();
+      for (const auto& match : matches)
+        if (match.rank == rank.id) candidate.cached_tokens = match.tokens;
     }
-    if (best != nullptr) last_rank_ = best->id;
-    return best;
+    const auto best = choose_rank(candidates, prompt_tokens);
+    if (!best) return nullptr;
+    last_rank_ = candidates[*best].rank;
+    return &ranks_[last_rank_];
   }
 
   // Forgets a request; its callback, or an empty one.
@@ -262,6 +282,7 @@ class NetRankPool final : public RankPool {
       const std::lock_guard lock(mutex_);
       Rank& rank = ranks_[rank_id];
       rank.take_load(outputs);
+      rank.heard_at = std::chrono::steady_clock::now();
       for (wire::Output& output : *outputs.mutable_outputs()) {
         const auto found = requests_.find(output.request_id());
         if (found == requests_.end()) continue;  // cancelled
@@ -281,6 +302,7 @@ class NetRankPool final : public RankPool {
       Rank& rank = ranks_[rank_id];
       if (rank.connection == from) rank.connection = nullptr;
       rank.running = rank.waiting = 0;
+      prefixes_.forget(rank_id);
       rank.load_time = 0;  // another process may take its place, with a clock of its own
       std::vector<uint64_t> ids;
       for (const auto& [id, request] : requests_)
@@ -312,6 +334,7 @@ class NetRankPool final : public RankPool {
   uint32_t last_rank_ = UINT32_MAX;
   uint64_t next_id_ = 0;
   std::unordered_map<uint64_t, Request> requests_;
+  PrefixIndex prefixes_;
   std::unique_ptr<net::Service> net_;
 };
 

@@ -1,8 +1,7 @@
 // The worker ranks as a frontend sees them: learns from the coordinator where they are, keeps one connection to each
-// live one, sends every sequence to the least loaded, hands the outputs to whoever asked.
-//
-// Load of a rank = own sequences on it + what it last reported (running + waiting); ties go round. The coordinator may
-// be away: the last routing table stays in force.
+// live one, sends every sequence where it costs least (rank_choice.h: the beginning of its prompt is cached, or nobody
+// is less loaded; ties go round), hands the outputs to whoever asked. The coordinator may be away: the last routing
+// table stays in force.
 #pragma once
 
 #include <cstdint>

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <set>
 #include <thread>
 
 #include "tests/unit/http/fake_cluster.h"
@@ -115,6 +116,31 @@ TEST(Frontend, AStartThatCannotSucceedNamesTheCause) {
   result = Frontend::start(config, 0);
   ASSERT_FALSE(result.ok());
   EXPECT_NE(result.error().message.find(std::to_string(first->port())), std::string::npos) << result.error().message;
+}
+
+TEST(RankPool, PromptsFollowTheirBeginningUntilItsRankIsGone) {
+  FakeCluster cluster(3);
+  TestFrontend frontend(cluster);
+  ASSERT_TRUE(eventually([&] { return frontend.pool->load().live_ranks == 3; }));
+  const auto rank_of = [&](int32_t beginning, int32_t end) {
+    wire::Generate request;
+    for (int i = 0; i < 300; ++i) request.add_prompt_token_ids(beginning);
+    request.add_prompt_token_ids(end);
+    return frontend.pool->generate(request, [](wire::Output&) {})->rank;
+  };
+  std::set<uint32_t> ranks;
+  for (int32_t conversation = 10; conversation < 13; ++conversation) {
+    const uint32_t first = rank_of(conversation, 100);
+    ranks.insert(first);
+    for (int32_t turn = 101; turn < 104; ++turn) EXPECT_EQ(rank_of(conversation, turn), first);
+  }
+  EXPECT_EQ(ranks.size(), 3U) << "conversations spread";
+  const uint32_t lost = rank_of(10, 110);
+  cluster.rank(lost).kill();
+  ASSERT_TRUE(eventually([&] { return frontend.pool->load().live_ranks == 2; }));
+  const uint32_t next = rank_of(10, 111);
+  EXPECT_NE(next, lost);
+  EXPECT_EQ(rank_of(10, 112), next);
 }
 
 TEST(RankPool, RequestsGoToTheRankWithTheFewestSequences) {
