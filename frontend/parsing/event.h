@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace switchyard::parsing {
 
@@ -24,5 +25,8 @@ struct Event {
   // back, goes on with them as content.
   size_t unsent = 0;
 };
+
+// Adds events that came later; pieces of one text or one call's arguments become one event.
+void append(std::vector<Event>& events, std::vector<Event> more);
 
 }  // namespace switchyard::parsing

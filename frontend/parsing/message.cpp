@@ -1,6 +1,19 @@
 #include "frontend/parsing/message.h"
 
+#include <iterator>
+
 namespace switchyard::parsing {
+
+void append(std::vector<Event>& events, std::vector<Event> more) {
+  const auto is_piece = [](const Event& event) {
+    return event.kind == Event::Kind::kContent || event.kind == Event::Kind::kReasoning ||
+           event.kind == Event::Kind::kArguments;
+  };
+  auto from = more.begin();
+  if (!events.empty() && from != more.end() && is_piece(*from) && events.back().kind == from->kind)
+    events.back().text += (from++)->text;
+  events.insert(events.end(), std::make_move_iterator(from), std::make_move_iterator(more.end()));
+}
 
 void Message::add(const Event& event) {
   switch (event.kind) {

@@ -204,7 +204,7 @@ config::ClusterConfig FakeCluster::config() const {
 
 TestFrontend::TestFrontend(FakeCluster& cluster, ApiOptions api_options, ServerOptions server_options) {
   const config::ClusterConfig config = cluster.config();
-  const auto model = ServedModel::load(config.model);
+  const auto model = ServedModel::load(config.model, config.frontend);
   SWITCHYARD_CHECK(model.ok());
   api = Api::make(std::move(api_options), *model);
   auto started = HttpServer::start(server_options, *api);

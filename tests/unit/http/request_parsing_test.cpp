@@ -197,8 +197,8 @@ TEST(RequestParsing, TextPartsBecomeTheLinesOfOneText) {
 
 TEST(RequestParsing, ToolChoiceNoneLeavesTheToolsOut) {
   ChatRequest with, without;
-  ASSERT_FALSE(chat(R"("tools":[{"type":"function"}])", with));
-  ASSERT_FALSE(chat(R"("tools":[{"type":"function"}],"tool_choice":"none")", without));
+  ASSERT_FALSE(chat(R"("tools":[{"type":"function","function":{"name":"f"}}])", with));
+  ASSERT_FALSE(chat(R"("tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":"none")", without));
   EXPECT_TRUE(with.tools.is_array());
   EXPECT_TRUE(without.tools.is_null());
   ChatRequest none_given;

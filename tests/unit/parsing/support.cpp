@@ -159,24 +159,13 @@ std::vector<Event> events_of(const std::shared_ptr<const ParserOptions>& options
                              const std::vector<size_t>& cuts) {
   Parser parser(options);
   std::vector<Event> all;
-  const auto add = [&](std::vector<Event> events) {
-    for (Event& event : events) {
-      const bool joins = !all.empty() && all.back().kind == event.kind && all.back().call == event.call &&
-                         (event.kind == Event::Kind::kContent || event.kind == Event::Kind::kReasoning ||
-                          event.kind == Event::Kind::kArguments);
-      if (joins)
-        all.back().text += event.text;
-      else
-        all.push_back(std::move(event));
-    }
-  };
   size_t from = 0;
   for (const size_t cut : cuts) {
-    add(parser.push(text.substr(from, cut - from)));
+    append(all, parser.push(text.substr(from, cut - from)));
     from = cut;
   }
-  add(parser.push(text.substr(from)));
-  add(parser.finish());
+  append(all, parser.push(text.substr(from)));
+  append(all, parser.finish());
   return all;
 }
 
