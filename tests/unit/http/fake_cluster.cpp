@@ -196,6 +196,7 @@ config::ClusterConfig FakeCluster::config() const {
   config.model.served_model_name = "tiny";
   config.coordinator.port = port_;
   config.frontend.port = 0;
+  config.frontend.tool_call_parser = tool_call_parser;
   config.heartbeat_ms = 60000;
   return config;
 }
