@@ -263,6 +263,10 @@ std::optional<ApiError> parse_chat_prompt(const json::object& body, ChatRequest&
     else
       fields.wrong_type("chat_template_kwargs", "an object", *kwargs);
   }
+  // Templates that know it read it under this name, as in vLLM.
+  if (const auto effort = fields.string("reasoning_effort");
+      effort && !request.chat_template_kwargs.contains("reasoning_effort"))
+    request.chat_template_kwargs["reasoning_effort"] = *effort;
   const bool generate = fields.boolean("add_generation_prompt").value_or(true);
   if (!request.chat_template_kwargs.contains("add_generation_prompt"))
     request.chat_template_kwargs["add_generation_prompt"] = generate;

@@ -200,7 +200,7 @@ void CallStage::end_call() {
 void CallStage::give_up(size_t again_bytes) {
   const std::string again = raw_.substr(raw_.size() - again_bytes);
   raw_.resize(raw_.size() - again_bytes);
-  const std::string raw = std::move(raw_);
+  const std::string raw = std::exchange(raw_, {});
   if (!begun_) {
     enter(CallGrammar::kOutside);
     text(raw);
