@@ -41,7 +41,12 @@ class ToolCalls : public testing::Test {
     if (finish == wire::FINISH_STOP) ids.push_back(*tokenizer->eos_id());
     token_count = ids.size();
     std::vector<wire::Output> outputs;
-    for (const int32_t id : ids) outputs.push_back(output_of_ids({id}));
+    for (const int32_t id : ids) {
+      outputs.push_back(output_of_ids({id}));
+      wire::TokenLogprob* score = outputs.back().add_logprobs();
+      score->set_token_id(id);
+      score->set_logprob(-1.0F);
+    }
     outputs.back().set_finish(finish);
     cluster.rank().answer_with([outputs](const wire::Generate&) { return outputs; });
   }
@@ -191,12 +196,19 @@ TEST_F(ToolCalls, EveryChoiceHasItsOwn) {
     EXPECT_EQ(answer.at("choices").at(i).at("message").at("tool_calls").as_array().size(), 2U);
 }
 
-TEST_F(ToolCalls, TokenIdsOfAStreamAreThoseGenerated) {
+TEST_F(ToolCalls, TokenIdsAndLogProbabilitiesOfAStreamAreThoseGenerated) {
   rank_says("One." + kTwoCalls);
-  size_t count = 0;
-  for (const auto& chunk : chunks(kTools + R"(,"return_token_ids":true)"))
-    count += chunk.at("token_ids").as_array().size();
-  EXPECT_EQ(count, token_count);
+  size_t ids = 0, scores = 0;
+  for (const auto& chunk : chunks(kTools + R"(,"return_token_ids":true,"logprobs":true)")) {
+    ids += chunk.at("token_ids").as_array().size();
+    if (const json::value& logprobs = chunk.at("logprobs"); !logprobs.is_null())
+      scores += logprobs.at("content").as_array().size();
+  }
+  EXPECT_EQ(ids, token_count);
+  EXPECT_EQ(scores, token_count);
+  const json::value choice = chat(kTools + R"(,"return_token_ids":true,"logprobs":true)").at("choices").at(0);
+  EXPECT_EQ(choice.at("token_ids").as_array().size(), token_count);
+  EXPECT_EQ(choice.at("logprobs").at("content").as_array().size(), token_count);
 }
 
 TEST_F(ToolCalls, StopStringsActOnWhatTheModelWrites) {
