@@ -209,6 +209,8 @@ TEST(Parser, HiddenMarkersAreNeverText) {
       to_text(message_of(options, "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>f<｜tool▁sep｜>{x<｜tool▁call▁end｜>")),
       "content [f{x] reasoning []");
   EXPECT_EQ(to_text(message_of(options, "<think>r<think>s</think>t</think>u")), "content [tu] reasoning [rs]");
+  // What begins like one is shown where it stands.
+  EXPECT_EQ(to_text(message_of(options, "<think>r<</think>t<")), "content [t<] reasoning [r<]");
 }
 
 TEST(Reasoning, BeginsWhereThePromptOrTheModelOpensIt) {
