@@ -253,6 +253,13 @@ const std::vector<Key>& table() {
        "for a client to send its request"},
       {"frontend", "max_concurrent_requests", frontend<&F::max_concurrent_requests>, range(1, 1000000), "requests",
        "--max-concurrent-requests", "in one frontend; more are answered 429"},
+      {"frontend", "tool_call_parser", frontend<&F::tool_call_parser>,
+       one_of({"auto", "none", "deepseek_v3", "deepseek_v31", "deepseek_v32", "deepseek_v4", "glm45", "hermes",
+               "mistral", "openai", "qwen3_coder"}),
+       "", "--tool-call-parser", "the form in which the model writes calls; auto: told by its chat template"},
+      {"frontend", "reasoning_parser", frontend<&F::reasoning_parser>,
+       one_of({"auto", "none", "deepseek_r1", "deepseek_v3", "glm45", "mistral", "openai_gptoss", "qwen3"}), "",
+       "--reasoning-parser", "the form in which the model writes reasoning; auto: told by its chat template"},
 
       {"log", "level", logging<&LogConfig::level>, one_of({"debug", "info", "warn", "error"}), "", "--log-level",
        "least level"},

@@ -18,6 +18,7 @@ struct Usage {
   uint64_t prompt_tokens = 0;
   uint64_t completion_tokens = 0;
   uint64_t cached_tokens = 0;
+  uint64_t reasoning_tokens = 0;  // of the completion
 };
 
 struct AnswerHead {
@@ -27,7 +28,8 @@ struct AnswerHead {
   bool return_token_ids = false;
   bool logprobs = false;
   uint32_t top_logprobs = 0;
-  bool echo = false;  // completions
+  bool echo = false;              // completions
+  bool include_reasoning = true;  // chat
   uint32_t n = 1;
 };
 
@@ -37,7 +39,8 @@ class AnswerFormat {
   virtual std::string whole(std::vector<std::unique_ptr<Choice>>& choices, const Usage& usage) = 0;
   // Before a choice's first delta; "" = nothing.
   virtual std::string opening(Choice& choice) = 0;
-  virtual std::string delta(Choice& choice, const Delta& delta) = 0;
+  // The chunks of what one step has added.
+  virtual std::vector<std::string> delta(Choice& choice, const Delta& delta) = 0;
   virtual std::string finish(Choice& choice) = 0;
   virtual std::string usage(const Usage& usage) = 0;
 };

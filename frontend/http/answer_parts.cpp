@@ -14,6 +14,8 @@ void write_usage(JsonWriter& json, const Usage& usage) {
   json.integer("completion_tokens", count(usage.completion_tokens));
   json.integer("total_tokens", count(usage.prompt_tokens + usage.completion_tokens));
   json.key("prompt_tokens_details").begin_object().integer("cached_tokens", count(usage.cached_tokens)).end_object();
+  json.key("completion_tokens_details").begin_object();
+  json.integer("reasoning_tokens", count(usage.reasoning_tokens)).end_object();
   json.end_object();
 }
 
@@ -29,7 +31,7 @@ void write_ids(JsonWriter& json, std::string_view name, std::span<const int32_t>
 }
 
 void write_finish(JsonWriter& json, const Choice& choice) {
-  json.string("finish_reason", to_string(choice.finish()));
+  json.string("finish_reason", choice.finish_reason());
   json.key("stop_reason");
   const auto& reason = choice.stop_reason();
   if (const auto* text = std::get_if<std::string>(&reason))

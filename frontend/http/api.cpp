@@ -287,10 +287,14 @@ class ApiImpl final : public Api {
   std::optional<ApiError> prepare_chat(const boost::json::object& body, GenerationJob::Parts& parts) const {
     auto request = std::make_shared<ChatRequest>();
     if (auto error = parse_chat(body, model_->facts(), *request)) return error;
-    auto ids = model_->chat_tokens(*request, false);
-    if (!ids.ok()) return error_of(ids.error(), "messages");
-    if (auto error = add_prompt(*request, "messages", std::move(*ids), "", parts)) return error;
-    parts.format = make_chat_format(head_of(*request, "chatcmpl-"), model_);
+    const auto text = model_->chat_text(*request);
+    if (!text.ok()) return error_of(text.error(), "messages");
+    auto ids = model_->tokenizer()->encode(*text, false);
+    if (auto error = add_prompt(*request, "messages", std::move(ids), "", parts)) return error;
+    parts.prompts.back()->parsing = parsing_of_chat(model_->parsing(), *request, *text);
+    AnswerHead head = head_of(*request, "chatcmpl-");
+    head.include_reasoning = request->include_reasoning;
+    parts.format = make_chat_format(std::move(head), model_);
     request->messages = request->tools = nullptr;
     parts.request = std::move(request);
     return std::nullopt;
@@ -325,7 +329,7 @@ class ApiImpl final : public Api {
                                      std::string text, GenerationJob::Parts& parts) const {
     uint32_t max_tokens = 0;
     if (auto error = resolve_max_tokens(request, model_->facts(), ids.size(), field, max_tokens)) return error;
-    parts.prompts.push_back(std::make_shared<Prompt>(Prompt{std::move(ids), std::move(text)}));
+    parts.prompts.push_back(std::make_shared<Prompt>(Prompt{.ids = std::move(ids), .text = std::move(text)}));
     parts.max_tokens.push_back(max_tokens);
     return std::nullopt;
   }
@@ -345,9 +349,9 @@ class ApiImpl final : public Api {
       if (auto error = parse_chat_prompt(body, chat)) return error;
       const bool add_special = fields.boolean("add_special_tokens").value_or(false);
       if (!fields.ok()) return fields.error();
-      auto result = model_->chat_tokens(chat, add_special);
-      if (!result.ok()) return error_of(result.error(), "messages");
-      ids = std::move(*result);
+      const auto text = model_->chat_text(chat);
+      if (!text.ok()) return error_of(text.error(), "messages");
+      ids = model_->tokenizer()->encode(*text, add_special);
     } else {
       const auto prompt = fields.string("prompt");
       const bool add_special = fields.boolean("add_special_tokens").value_or(true);

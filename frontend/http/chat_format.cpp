@@ -16,8 +16,8 @@ class ChatFormat final : public AnswerFormat {
     json.key("choices").begin_array();
     for (const auto& choice : choices) {
       json.begin_object().integer("index", choice->index());
-      json.key("message").begin_object().string("role", "assistant").string("content", choice->text);
-      json.null("refusal").end_object();
+      json.key("message");
+      write_message(json, *choice);
       write_logprobs(json, choice->logprobs);
       write_finish(json, *choice);
       if (head_.return_token_ids) {
@@ -49,15 +49,31 @@ class ChatFormat final : public AnswerFormat {
     return json.take();
   }
 
-  std::string delta(Choice& choice, const Delta& delta) override {
-    JsonWriter json = begin_choice(choice);
-    json.key("delta").begin_object().string("content", delta.text).end_object();
-    write_logprobs(json, delta.logprobs);
-    write_no_finish(json);
-    if (head_.return_token_ids) write_ids(json, "token_ids", delta.token_ids);
-    json.end_object().end_array();
-    end_chunk(json, head_);
-    return json.take();
+  std::vector<std::string> delta(Choice& choice, const Delta& delta) override {
+    std::vector<std::string> pieces;
+    for (const parsing::Event& event : delta.events)
+      if (std::string piece = delta_of(choice, event); !piece.empty()) pieces.push_back(std::move(piece));
+    if (pieces.empty() && !delta.token_ids.empty()) {
+      // As vLLM: a chunk for every step of a plain text, also when it is still held back; where an answer is parsed,
+      // only if there is something to say of the tokens.
+      if (choice.prompt().parsing->is_plain())
+        pieces.emplace_back(R"({"content":""})");
+      else if (head_.logprobs || head_.return_token_ids)
+        pieces.emplace_back("{}");
+    }
+    std::vector<std::string> chunks;
+    for (const std::string& piece : pieces) {
+      const bool first = chunks.empty();  // what is said of the tokens is said once
+      JsonWriter json = begin_choice(choice);
+      json.key("delta").raw(piece);
+      first ? write_logprobs(json, delta.logprobs) : static_cast<void>(json.null("logprobs"));
+      write_no_finish(json);
+      if (head_.return_token_ids) write_ids(json, "token_ids", first ? delta.token_ids : std::vector<int32_t>());
+      json.end_object().end_array();
+      end_chunk(json, head_);
+      chunks.push_back(json.take());
+    }
+    return chunks;
   }
 
   std::string finish(Choice& choice) override {
@@ -81,6 +97,65 @@ class ChatFormat final : public AnswerFormat {
   }
 
  private:
+  // reasoning_content is the older name, reasoning vLLM's newer one.
+  static void write_reasoning(JsonWriter& json, std::string_view text) {
+    json.string("reasoning_content", text).string("reasoning", text);
+  }
+
+  void write_message(JsonWriter& json, const Choice& choice) const {
+    const parsing::Message& message = choice.message;
+    json.begin_object().string("role", "assistant");
+    if (message.content.empty() && (!message.calls.empty() || !message.reasoning.empty()))
+      json.null("content");
+    else
+      json.string("content", message.content);
+    json.null("refusal");
+    if (head_.include_reasoning && !message.reasoning.empty()) write_reasoning(json, message.reasoning);
+    if (!message.calls.empty()) {
+      json.key("tool_calls").begin_array();
+      for (const parsing::Call& call : message.calls) {
+        json.begin_object().string("id", new_call_id(*choice.prompt().parsing->options)).string("type", "function");
+        json.key("function").begin_object().string("name", call.name).string("arguments", call.arguments).end_object();
+        json.end_object();
+      }
+      json.end_array();
+    }
+    json.end_object();
+  }
+
+  // The "delta" of a chunk; "" for what a stream does not show.
+  std::string delta_of(const Choice& choice, const parsing::Event& event) const {
+    using Kind = parsing::Event::Kind;
+    JsonWriter json;
+    json.begin_object();
+    const auto begin_call = [&] { json.key("tool_calls").begin_array().begin_object().integer("index", event.call); };
+    switch (event.kind) {
+      case Kind::kContent: json.string("content", event.text); break;
+      case Kind::kReasoning:
+        if (!head_.include_reasoning) return "";
+        write_reasoning(json, event.text);
+        break;
+      case Kind::kCallBegin:
+        begin_call();
+        json.string("id", new_call_id(*choice.prompt().parsing->options)).string("type", "function");
+        json.key("function").begin_object().string("name", event.text).string("arguments", "").end_object();
+        json.end_object().end_array();
+        break;
+      case Kind::kArguments:
+        begin_call();
+        json.key("function").begin_object().string("arguments", event.text).end_object();
+        json.end_object().end_array();
+        break;
+      case Kind::kCallEnd: return "";
+      case Kind::kCallBroken:
+        if (event.unsent == 0) return "";
+        json.string("content", std::string_view(event.text).substr(event.text.size() - event.unsent));
+        break;
+    }
+    json.end_object();
+    return json.take();
+  }
+
   JsonWriter begin_choice(const Choice& choice) const {
     JsonWriter json;
     begin_answer(json, head_, "chat.completion.chunk", model_->facts().name);

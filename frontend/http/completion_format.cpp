@@ -47,10 +47,12 @@ class CompletionFormat final : public AnswerFormat {
                  head_.echo ? prompt_tokens(choice) : std::vector<ScoredToken>(), {});
   }
 
-  std::string delta(Choice& choice, const Delta& delta) override {
+  std::vector<std::string> delta(Choice& choice, const Delta& delta) override {
+    // As vLLM: a chunk for every step with new tokens, also when its text is still held back.
+    if (delta.token_ids.empty() && delta.text.empty()) return {};
     std::vector<ScoredToken> tokens;
     for (const auto& score : delta.logprobs) tokens.push_back({score.token_id(), &score});
-    return chunk(choice, delta.text, tokens, delta.token_ids);
+    return {chunk(choice, delta.text, tokens, delta.token_ids)};
   }
 
   std::string finish(Choice& choice) override {

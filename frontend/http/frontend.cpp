@@ -30,7 +30,7 @@ class FrontendImpl final : public Frontend {
 
   Status open(const config::ClusterConfig& config, uint32_t index) {
     drain_deadline_ = milliseconds(config.drain_deadline_ms);
-    SWITCHYARD_ASSIGN(const auto model, ServedModel::load(config.model));
+    SWITCHYARD_ASSIGN(const auto model, ServedModel::load(config.model, config.frontend));
     SWITCHYARD_ASSIGN(ApiOptions api_options, api_options_of(config.frontend));
     api_ = Api::make(std::move(api_options), model);
     ServerOptions options;

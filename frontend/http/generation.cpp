@@ -19,8 +19,36 @@ Choice::Choice(const GenerationRequest& request, std::shared_ptr<Prompt> prompt,
     : request_(request),
       prompt_(std::move(prompt)),
       index_(index),
-      decoder_(std::move(tokenizer), request.skip_special_tokens),
-      stops_(request.stop, request.include_stop_str_in_output) {}
+      tokenizer_(std::move(tokenizer)),
+      decoder_(tokenizer_, request.skip_special_tokens),
+      stops_(request.stop, request.include_stop_str_in_output) {
+  if (prompt_->parsing) parser_ = std::make_unique<parsing::Parser>(prompt_->parsing->options);
+}
+
+// A parser's markers are text to it, whether or not the client wants special tokens; they end what was half a
+// character.
+std::string Choice::decode(int32_t id) {
+  if (!prompt_->parsing || !request_.skip_special_tokens || !prompt_->parsing->keeps(id)) return decoder_.push(id);
+  return decoder_.flush() + tokenizer_->token_text(id);
+}
+
+void Choice::add_text(std::string_view piece, Delta& delta) {
+  if (parser_)
+    parsing::append(delta.events, parser_->push(piece));
+  else
+    delta.text += piece;
+}
+
+void Choice::end_text(Delta& delta) {
+  if (parser_) parsing::append(delta.events, parser_->finish());
+}
+
+const char* Choice::finish_reason() const {
+  // As OpenAI: an answer that had to call one function just stops.
+  const bool may_call = parser_ && prompt_->parsing->options->call_mode != parsing::CallMode::kNamed;
+  if (finish_ == Finish::kStop && may_call && parser_->complete_calls() > 0) return "tool_calls";
+  return to_string(finish_);
+}
 
 Delta Choice::take(wire::Output& output) {
   Delta delta;
@@ -37,17 +65,20 @@ Delta Choice::take(wire::Output& output) {
       return delta;
     }
     const bool armed = token_ids_.size() > request_.min_tokens;
-    StopStrings::Piece piece = stops_.push(decoder_.push(id), armed);
-    delta.text += piece.text;
+    if (parser_ && parser_->in_reasoning()) ++reasoning_tokens_;
+    StopStrings::Piece piece = stops_.push(decode(id), armed);
+    add_text(piece.text, delta);
     if (piece.stop) {
       finish_ = Finish::kStop;
       stop_reason_ = stops_.stop(*piece.stop);
       stopped_here_ = output.finish() == wire::FINISH_NONE;
+      end_text(delta);
     }
   }
   if (finish_ != Finish::kNone || output.finish() == wire::FINISH_NONE) return delta;
   // The length is used up: an incomplete character becomes U+FFFD, and what was held back is text after all.
-  delta.text += stops_.push(decoder_.flush(), false).text + stops_.flush();
+  add_text(stops_.push(decoder_.flush(), false).text + stops_.flush(), delta);
+  end_text(delta);
   finish_ = Finish::kLength;
   return delta;
 }
@@ -57,9 +88,10 @@ void Choice::stop_at_token(int32_t id, Delta& delta) {
   const auto& own = request_.stop_token_ids;
   if (std::find(own.begin(), own.end(), id) != own.end()) stop_reason_ = id;
   std::string rest;
-  if (request_.include_stop_str_in_output) rest = decoder_.push(id);
+  if (request_.include_stop_str_in_output) rest = decode(id);
   rest += decoder_.flush();
-  delta.text += stops_.push(rest, false).text + stops_.flush();
+  add_text(stops_.push(rest, false).text + stops_.flush(), delta);
+  end_text(delta);
 }
 
 }  // namespace switchyard::http

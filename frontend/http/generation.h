@@ -1,4 +1,6 @@
-// One sequence of a request while it is generated: token ids in, text out, with stop strings found and held back.
+// One sequence of a request while it is generated: token ids in, text out, with stop strings found and held back. A
+// chat's text is read further by a parser, behind the stop strings: those act on what the model writes, not on what it
+// means.
 //
 // Thread: one at a time.
 #pragma once
@@ -11,9 +13,12 @@
 #include <vector>
 
 #include "common/wire/switchyard.pb.h"
+#include "frontend/http/answer_parsing.h"
 #include "frontend/http/rank_pool.h"
 #include "frontend/http/request_parsing.h"
 #include "frontend/http/stop_strings.h"
+#include "frontend/parsing/message.h"
+#include "frontend/parsing/parser.h"
 #include "frontend/text/tokenizer.h"
 
 namespace switchyard::http {
@@ -23,11 +28,13 @@ struct Prompt {
   std::vector<int32_t> ids;
   std::string text;  // when it is echoed
   uint32_t cached_tokens = 0;
+  std::shared_ptr<const AnswerParsing> parsing = nullptr;  // of a chat's answers
 };
 
 // What one output of the rank adds to a choice.
 struct Delta {
-  std::string text;
+  std::string text;                    // of a completion
+  std::vector<parsing::Event> events;  // of a chat
   std::vector<int32_t> token_ids;
   std::vector<wire::TokenLogprob> logprobs;  // one a token, when asked for
 };
@@ -46,6 +53,10 @@ class Choice {
   uint32_t index() const { return index_; }
   Prompt& prompt() const { return *prompt_; }
   Finish finish() const { return finish_; }
+  // OpenAI's word for the end; a chat that stopped with complete calls ended for them.
+  const char* finish_reason() const;
+  // Tokens that came while reasoning was open.
+  uint64_t reasoning_tokens() const { return reasoning_tokens_; }
   bool stopped_here() const { return stopped_here_; }
   // Why it stopped: nothing (end of sequence), a stop string, or one of the request's stop_token_ids.
   const std::variant<std::monostate, std::string, int32_t>& stop_reason() const { return stop_reason_; }
@@ -56,6 +67,7 @@ class Choice {
   Ticket ticket;
   // For whole answers.
   std::string text;
+  parsing::Message message;
   std::vector<wire::TokenLogprob> logprobs;
   // For streams.
   bool opened = false;     // the first chunk is out
@@ -63,12 +75,18 @@ class Choice {
 
  private:
   void stop_at_token(int32_t id, Delta& delta);
+  std::string decode(int32_t id);
+  void add_text(std::string_view piece, Delta& delta);
+  void end_text(Delta& delta);
 
   const GenerationRequest& request_;
   const std::shared_ptr<Prompt> prompt_;
   const uint32_t index_;
+  const std::shared_ptr<const text::Tokenizer> tokenizer_;
   text::StreamDecoder decoder_;
   StopStrings stops_;
+  std::unique_ptr<parsing::Parser> parser_;  // of a chat
+  uint64_t reasoning_tokens_ = 0;
   std::vector<int32_t> token_ids_;
   std::vector<wire::TokenLogprob> prompt_logprobs_;
   Finish finish_ = Finish::kNone;

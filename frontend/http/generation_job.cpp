@@ -79,6 +79,7 @@ void GenerationJob::on_output(uint32_t index, wire::Output& output) {
     stream(choice, delta);
   } else {
     choice.text += delta.text;
+    for (const parsing::Event& parsed : delta.events) choice.message.add(parsed);
     for (auto& logprob : delta.logprobs) choice.logprobs.push_back(std::move(logprob));
   }
   if (ended_) return;  // the client was dropped while it was written to
@@ -101,8 +102,7 @@ void GenerationJob::stream(Choice& choice, const Delta& delta) {
     event(parts_.format->opening(choice));
     choice.opened = true;
   }
-  // As vLLM: a chunk for every step with new tokens, also when its text is still held back.
-  if (!delta.token_ids.empty() || !delta.text.empty()) event(parts_.format->delta(choice, delta));
+  for (const std::string& chunk : parts_.format->delta(choice, delta)) event(chunk);
   if (choice.finish() != Finish::kNone) event(parts_.format->finish(choice));
 }
 
@@ -112,7 +112,10 @@ Usage GenerationJob::usage() const {
     usage.prompt_tokens += prompt->ids.size();
     usage.cached_tokens += prompt->cached_tokens;
   }
-  for (const auto& choice : choices_) usage.completion_tokens += choice->token_ids().size();
+  for (const auto& choice : choices_) {
+    usage.completion_tokens += choice->token_ids().size();
+    usage.reasoning_tokens += choice->reasoning_tokens();
+  }
   return usage;
 }
 

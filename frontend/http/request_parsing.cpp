@@ -6,6 +6,7 @@
 #include <limits>
 #include <random>
 
+#include "frontend/http/chat_messages.h"
 #include "frontend/http/request_fields.h"
 
 namespace switchyard::http {
@@ -219,62 +220,6 @@ void read_response_format(RequestFields& fields) {
   }
 }
 
-// [{"type":"text","text":...}, ...] as one text, a line each as in vLLM.
-std::optional<ApiError> flatten_content(json::value& content, const std::string& where) {
-  std::string text;
-  for (const json::value& part : content.get_array()) {
-    const json::object* object = part.if_object();
-    const json::value* type = object == nullptr ? nullptr : object->if_contains("type");
-    const json::value* piece = object == nullptr ? nullptr : object->if_contains("text");
-    if (&part != &content.get_array().front()) text += '\n';
-    if (part.is_string()) {
-      text += std::string_view(part.get_string());
-      continue;
-    }
-    if (type == nullptr || !type->is_string()) {
-      return invalid_request(fmt::format("Invalid '{}': each part must be an object with a 'type'.", where), where,
-                             "invalid_type");
-    }
-    if (type->get_string() != "text" && type->get_string() != "input_text" && type->get_string() != "output_text") {
-      return invalid_request(fmt::format("Invalid '{}': this model takes text only, not parts of type '{}'.", where,
-                                         std::string_view(type->get_string())),
-                             where, "unsupported_content");
-    }
-    if (piece == nullptr || !piece->is_string()) {
-      return invalid_request(fmt::format("Invalid '{}': a text part needs a string 'text'.", where), where,
-                             "invalid_type");
-    }
-    text += std::string_view(piece->get_string());
-  }
-  content = json::string(text);
-  return std::nullopt;
-}
-
-std::optional<ApiError> check_message(json::value& message, size_t index) {
-  const std::string where = fmt::format("messages[{}]", index);
-  if (!message.is_object()) return invalid_request(fmt::format("Invalid '{}': not an object.", where), where);
-  json::object& object = message.get_object();
-  const json::value* role = object.if_contains("role");
-  if (role == nullptr || !role->is_string()) {
-    return invalid_request(fmt::format("Missing required parameter: '{}.role'.", where), where + ".role",
-                           "missing_required_parameter");
-  }
-  json::value* content = object.if_contains("content");
-  if (content == nullptr || content->is_null()) {
-    // An assistant's message may consist of tool calls alone.
-    if (role->get_string() == "assistant") return std::nullopt;
-    return invalid_request(fmt::format("Missing required parameter: '{}.content'.", where), where + ".content",
-                           "missing_required_parameter");
-  }
-  if (content->is_array()) return flatten_content(*content, where + ".content");
-  if (!content->is_string()) {
-    return invalid_request(
-        fmt::format("Invalid type for '{}.content': expected a string or an array of text parts.", where),
-        where + ".content", "invalid_type");
-  }
-  return std::nullopt;
-}
-
 }  // namespace
 
 std::optional<ApiError> parse_chat_prompt(const json::object& body, ChatRequest& request) {
@@ -295,6 +240,8 @@ std::optional<ApiError> parse_chat_prompt(const json::object& body, ChatRequest&
   if (const json::value* tools = fields.find("tools"); tools != nullptr) {
     if (!tools->is_array())
       fields.wrong_type("tools", "an array of objects", *tools);
+    else if (auto error = check_tools(tools->get_array()))
+      return error;
     else if (!tools->get_array().empty())
       request.tools = *tools;
   }
@@ -316,6 +263,10 @@ std::optional<ApiError> parse_chat_prompt(const json::object& body, ChatRequest&
     else
       fields.wrong_type("chat_template_kwargs", "an object", *kwargs);
   }
+  // Templates that know it read it under this name, as in vLLM.
+  if (const auto effort = fields.string("reasoning_effort");
+      effort && !request.chat_template_kwargs.contains("reasoning_effort"))
+    request.chat_template_kwargs["reasoning_effort"] = *effort;
   const bool generate = fields.boolean("add_generation_prompt").value_or(true);
   if (!request.chat_template_kwargs.contains("add_generation_prompt"))
     request.chat_template_kwargs["add_generation_prompt"] = generate;
@@ -376,6 +327,8 @@ std::optional<ApiError> parse_chat(const json::object& body, const ModelFacts& m
     }
   }
   check_min_tokens(fields, request);
+  request.parallel_tool_calls = fields.boolean("parallel_tool_calls").value_or(true);
+  request.include_reasoning = fields.boolean("include_reasoning").value_or(true);
 
   request.sampling.set_logprobs(fields.boolean("logprobs").value_or(false));
   if (const auto count = fields.integer("top_logprobs", 0, kTopLogprobsMax)) {

@@ -61,6 +61,8 @@ struct ChatRequest : GenerationRequest {
   boost::json::value tools;                  // an array, or null
   boost::json::object chat_template_kwargs;  // add_generation_prompt included
   std::string chat_template;                 // "" = the model's own
+  bool parallel_tool_calls = true;           // false: the first call alone is answered
+  bool include_reasoning = true;
 };
 
 // The first problem, or none. Nothing here blocks.

@@ -10,6 +10,7 @@
 
 #include "common/base/log.h"
 #include "common/checkpoint/checkpoint.h"
+#include "frontend/http/chat_messages.h"
 #include "frontend/text/chat_template.h"
 
 namespace switchyard::http {
@@ -75,7 +76,7 @@ Result<wire::Pooling> pooling_of(const config::ModelConfig& config) {
 
 class LoadedModel final : public ServedModel {
  public:
-  Status load(const config::ModelConfig& config) {
+  Status load(const config::ModelConfig& config, const config::FrontendConfig& frontend) {
     SWITCHYARD_ASSIGN(const checkpoint::ModelSpec spec, checkpoint::Checkpoint::read_spec(config.path));
     facts_.name = config.served_model_name;
     if (facts_.name.empty()) {
@@ -108,6 +109,12 @@ class LoadedModel final : public ServedModel {
       return {};
     }
     SWITCHYARD_ASSIGN(template_, text::ChatTemplate::parse(source));
+    form_ = form_of_template([this](const json::value& messages, const json::value& tools) {
+      return render(messages, tools, {{"add_generation_prompt", true}});
+    });
+    parsing_ = parsing_of_model(frontend, source, spec.architecture, *tokenizer_);
+    log_info("answers are parsed", {{"tool_calls", parsing_.calls == nullptr ? "none" : parsing_.calls->name},
+                                    {"reasoning", parsing_.reasoning == nullptr ? "none" : parsing_.reasoning->name}});
     return {};
   }
 
@@ -115,12 +122,19 @@ class LoadedModel final : public ServedModel {
   std::shared_ptr<const text::Tokenizer> tokenizer() const override { return tokenizer_; }
   int64_t created() const override { return created_; }
 
-  Result<std::vector<int32_t>> chat_tokens(const ChatRequest& chat, bool add_special_tokens) const override {
+  const ModelParsing& parsing() const override { return parsing_; }
+
+  Result<std::string> chat_text(ChatRequest& chat) const override {
     if (!facts_.has_tokenizer) return Error{Errc::kInvalid, kNoTokenizer};
     if (!template_)
       return Error{Errc::kInvalid,
                    "This model has no chat template (model.chat_template sets one); use /v1/completions."};
-    json::object kwargs = chat.chat_template_kwargs;
+    shape_messages(chat.messages, form_);
+    return render(chat.messages, chat.tools, chat.chat_template_kwargs);
+  }
+
+ private:
+  Result<std::string> render(const json::value& messages, const json::value& tools, json::object kwargs) const {
     const text::TokenizerConfig& config = tokenizer_->config();
     const auto set = [&](const char* name, const std::string& token) {
       if (!token.empty() && !kwargs.contains(name)) kwargs[name] = token;
@@ -129,14 +143,14 @@ class LoadedModel final : public ServedModel {
     set("eos_token", config.eos_token);
     set("unk_token", config.unk_token);
     set("pad_token", config.pad_token);
-    SWITCHYARD_ASSIGN(const std::string prompt, template_->render(chat.messages, chat.tools, kwargs));
-    return tokenizer_->encode(prompt, add_special_tokens);
+    return template_->render(messages, tools, kwargs);
   }
 
- private:
   ModelFacts facts_;
   std::shared_ptr<const text::Tokenizer> tokenizer_;
   std::shared_ptr<const text::ChatTemplate> template_;
+  TemplateForm form_;
+  ModelParsing parsing_;
   const int64_t created_ =
       std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
 };
@@ -148,9 +162,10 @@ std::string ServedModel::token_string(int32_t id) const {
   return tokenizer()->decode(std::span(&id, 1), false);
 }
 
-Result<std::shared_ptr<const ServedModel>> ServedModel::load(const config::ModelConfig& config) {
+Result<std::shared_ptr<const ServedModel>> ServedModel::load(const config::ModelConfig& config,
+                                                             const config::FrontendConfig& frontend) {
   auto model = std::make_shared<LoadedModel>();
-  SWITCHYARD_TRY(model->load(config));
+  SWITCHYARD_TRY(model->load(config, frontend));
   return std::shared_ptr<const ServedModel>(std::move(model));
 }
 

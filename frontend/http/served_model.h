@@ -11,6 +11,7 @@
 
 #include "common/base/result.h"
 #include "common/config/cluster_config.h"
+#include "frontend/http/answer_parsing.h"
 #include "frontend/http/request_parsing.h"
 #include "frontend/text/tokenizer.h"
 
@@ -25,14 +26,17 @@ class ServedModel {
   // Reads config.json, generation_config.json, tokenizer and template; blocks. Errors name the file. A model without a
   // chat template is served, and its chat endpoint refuses; so is a directory without tokenizer.json, and prompts that
   // are text are refused.
-  static Result<std::shared_ptr<const ServedModel>> load(const config::ModelConfig& config);
+  // frontend: names the parsers of its answers.
+  static Result<std::shared_ptr<const ServedModel>> load(const config::ModelConfig& config,
+                                                         const config::FrontendConfig& frontend = {});
   virtual ~ServedModel() = default;
 
   virtual const ModelFacts& facts() const = 0;
   // One without tokens when the model has none.
   virtual std::shared_ptr<const text::Tokenizer> tokenizer() const = 0;
-  // The ids of a chat, or why the template refuses it (kInvalid).
-  virtual Result<std::vector<int32_t>> chat_tokens(const ChatRequest& chat, bool add_special_tokens) const = 0;
+  // A chat as a prompt, or why the template refuses it (kInvalid). The messages take the form that the template reads.
+  virtual Result<std::string> chat_text(ChatRequest& chat) const = 0;
+  virtual const ModelParsing& parsing() const = 0;
   // Seconds since 1970 when it was loaded: "created" of /v1/models.
   virtual int64_t created() const = 0;
 

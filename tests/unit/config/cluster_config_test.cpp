@@ -217,7 +217,7 @@ TEST(Schema, EveryFieldOfTheConfigHasExactlyOneKey) {
   }
   std::sort(places.begin(), places.end());
   EXPECT_EQ(std::adjacent_find(places.begin(), places.end()), places.end());
-  EXPECT_EQ(places.size(), 5U + 8U + 5U + 21U + 14U + 2U);
+  EXPECT_EQ(places.size(), 5U + 8U + 5U + 21U + 16U + 2U);
 }
 
 TEST(Schema, DefaultsPassTheirOwnChecks) {

@@ -196,6 +196,7 @@ config::ClusterConfig FakeCluster::config() const {
   config.model.served_model_name = "tiny";
   config.coordinator.port = port_;
   config.frontend.port = 0;
+  config.frontend.tool_call_parser = tool_call_parser;
   config.heartbeat_ms = 60000;
   return config;
 }
@@ -204,7 +205,7 @@ config::ClusterConfig FakeCluster::config() const {
 
 TestFrontend::TestFrontend(FakeCluster& cluster, ApiOptions api_options, ServerOptions server_options) {
   const config::ClusterConfig config = cluster.config();
-  const auto model = ServedModel::load(config.model);
+  const auto model = ServedModel::load(config.model, config.frontend);
   SWITCHYARD_CHECK(model.ok());
   api = Api::make(std::move(api_options), *model);
   auto started = HttpServer::start(server_options, *api);

@@ -87,6 +87,7 @@ class FakeCluster {
   config::ClusterConfig config() const;
 
   std::string model_path;  // that a frontend serves; qwen3-moe-tiny until it is set
+  std::string tool_call_parser = "auto";
 
  private:
   wire::Frame frame() const;

@@ -86,6 +86,12 @@ TEST(RequestParsing, ARefusalOfAChatNamesTheField) {
       {R"("messages":[{"role":"user","content":7}])", "messages[0].content"},
       {R"("messages":[{"role":"user","content":[{"type":"image_url"}]}])", "messages[0].content"},
       {R"("tools":{})", "tools"},
+      {R"("tools":[{"type":"function"}])", "tools[0].function"},
+      {R"("messages":[{"role":"assistant","tool_calls":[{"function":{}}]}])",
+       "messages[0].tool_calls[0].function.name"},
+      {R"("parallel_tool_calls":"no")", "parallel_tool_calls"},
+      {R"("include_reasoning":1)", "include_reasoning"},
+      {R"("reasoning_effort":3)", "reasoning_effort"},
       {R"("chat_template_kwargs":[])", "chat_template_kwargs"},
       {R"("tool_choice":"required")", "tool_choice"},
       {R"("structured_outputs":{"regex":"a"})", "structured_outputs"},
@@ -195,10 +201,18 @@ TEST(RequestParsing, TextPartsBecomeTheLinesOfOneText) {
   EXPECT_EQ(request.messages.at(0).at("role").as_string(), "developer");
 }
 
+TEST(RequestParsing, ReasoningEffortIsTheTemplatesUnlessItHasOne) {
+  ChatRequest request, both;
+  ASSERT_FALSE(chat(R"("reasoning_effort":"high")", request));
+  EXPECT_EQ(request.chat_template_kwargs.at("reasoning_effort"), "high");
+  ASSERT_FALSE(chat(R"("reasoning_effort":"high","chat_template_kwargs":{"reasoning_effort":"low"})", both));
+  EXPECT_EQ(both.chat_template_kwargs.at("reasoning_effort"), "low");
+}
+
 TEST(RequestParsing, ToolChoiceNoneLeavesTheToolsOut) {
   ChatRequest with, without;
-  ASSERT_FALSE(chat(R"("tools":[{"type":"function"}])", with));
-  ASSERT_FALSE(chat(R"("tools":[{"type":"function"}],"tool_choice":"none")", without));
+  ASSERT_FALSE(chat(R"("tools":[{"type":"function","function":{"name":"f"}}])", with));
+  ASSERT_FALSE(chat(R"("tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":"none")", without));
   EXPECT_TRUE(with.tools.is_array());
   EXPECT_TRUE(without.tools.is_null());
   ChatRequest none_given;
