@@ -1,12 +1,12 @@
 #include "frontend/text/added_tokens.h"
 
 #include <fmt/format.h>
-#include <utf8proc.h>
 
 #include <algorithm>
 #include <boost/json.hpp>
 
 #include "frontend/text/json_fields.h"
+#include "frontend/text/unicode/code_point_set.h"
 #include "frontend/text/utf8.h"
 
 namespace switchyard::text {
@@ -15,23 +15,9 @@ namespace json = boost::json;
 
 namespace {
 
-// \w of Unicode (UTS 18, annex C), near enough: general categories instead of Alphabetic.
 bool is_word(char32_t c) {
-  if (c == 0x200C || c == 0x200D) return true;
-  switch (utf8proc_category(static_cast<utf8proc_int32_t>(c))) {
-    case UTF8PROC_CATEGORY_LU:
-    case UTF8PROC_CATEGORY_LL:
-    case UTF8PROC_CATEGORY_LT:
-    case UTF8PROC_CATEGORY_LM:
-    case UTF8PROC_CATEGORY_LO:
-    case UTF8PROC_CATEGORY_MN:
-    case UTF8PROC_CATEGORY_MC:
-    case UTF8PROC_CATEGORY_ME:
-    case UTF8PROC_CATEGORY_ND:
-    case UTF8PROC_CATEGORY_NL:
-    case UTF8PROC_CATEGORY_PC: return true;
-    default: return false;
-  }
+  static const CodePointSet word(word_ranges());
+  return word.contains(c);
 }
 
 bool ends_with_word(std::string_view text) {
@@ -43,23 +29,6 @@ bool ends_with_word(std::string_view text) {
 bool starts_with_word(std::string_view text) {
   size_t at = 0;
   return !text.empty() && is_word(next_code_point(text, at));
-}
-
-size_t start_of_trailing_space(std::string_view text) {
-  size_t end = text.size();
-  while (end > 0) {
-    const size_t begin = previous_start(text, end);
-    size_t at = begin;
-    if (!is_white_space(next_code_point(text, at))) break;
-    end = begin;
-  }
-  return end;
-}
-
-size_t end_of_leading_space(std::string_view text) {
-  size_t end = 0;
-  for (size_t at = 0; at < text.size() && is_white_space(next_code_point(text, at));) end = at;
-  return end;
 }
 
 }  // namespace

@@ -40,11 +40,12 @@ std::optional<std::chrono::sys_seconds> parse_date(const std::string& text) {
   return std::chrono::sys_seconds(std::chrono::sys_days(date));
 }
 
-Result<json::object> tokenize_line(const Tokenizer& tokenizer, const json::object& line, bool decode) {
+Result<json::object> tokenize_line(const std::shared_ptr<const Tokenizer>& tokenizer, const json::object& line,
+                                   bool decode) {
   if (!decode) {
     SWITCHYARD_ASSIGN(const std::string text, string_field(line, "text", "line"));
-    return json::object{{"ids", to_array(tokenizer.encode(text, false))},
-                        {"ids_special", to_array(tokenizer.encode(text, true))}};
+    return json::object{{"ids", to_array(tokenizer->encode(text, false))},
+                        {"ids_special", to_array(tokenizer->encode(text, true))}};
   }
   SWITCHYARD_ASSIGN(const auto* list, array_field(line, "ids", "line"));
   std::vector<int32_t> ids;
@@ -54,7 +55,14 @@ Result<json::object> tokenize_line(const Tokenizer& tokenizer, const json::objec
     if (id == nullptr) return field_error("line", "ids", "whole numbers are expected");
     ids.push_back(*id < 0 || *id > kMaxTokenId ? -1 : static_cast<int32_t>(*id));
   }
-  return json::object{{"decoded", tokenizer.decode(ids, false)}, {"decoded_clean", tokenizer.decode(ids, true)}};
+  if (line.contains("skip_special_tokens")) {
+    SWITCHYARD_ASSIGN(const bool skip, bool_field(line, "skip_special_tokens", false, "line"));
+    StreamDecoder stream(tokenizer, skip);
+    json::array pieces;
+    for (const int32_t id : ids) pieces.emplace_back(stream.push(id));
+    return json::object{{"pieces", std::move(pieces)}, {"flush", stream.flush()}};
+  }
+  return json::object{{"decoded", tokenizer->decode(ids, false)}, {"decoded_clean", tokenizer->decode(ids, true)}};
 }
 
 // Templates by their source, as lines often repeat them.
@@ -111,7 +119,7 @@ int run_tokenize(std::istream& in, std::ostream& out, std::ostream& errors, cons
     return 1;
   }
   const bool good = for_each_line(in, out, [&](const json::object& line, bool& ok) {
-    auto answer = tokenize_line(**tokenizer, line, options.decode);
+    auto answer = tokenize_line(*tokenizer, line, options.decode);
     if (answer.ok()) return std::move(answer).value();
     ok = false;
     return json::object{{"error", answer.error().message}};

@@ -10,7 +10,9 @@ namespace switchyard::text {
 
 struct TokenizeOptions {
   std::string tokenizer;  // directory or tokenizer.json
-  bool decode = false;    // {"ids"} to {"decoded","decoded_clean"}, else {"text"} to {"ids","ids_special"}
+  // {"ids"} to {"decoded","decoded_clean"}, or with "skip_special_tokens" to {"pieces","flush"}: what a stream gives
+  // after each id and at the end. Else {"text"} to {"ids","ids_special"}.
+  bool decode = false;
 };
 
 struct TemplateOptions {

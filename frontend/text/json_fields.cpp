@@ -8,6 +8,8 @@
 #include <fstream>
 #include <system_error>
 
+#include "frontend/text/utf8.h"
+
 namespace switchyard::text {
 
 namespace json = boost::json;
@@ -47,6 +49,21 @@ Result<int32_t> id_field(const json::object& object, std::string_view key, std::
   const auto* value = object.if_contains(key);
   if (value == nullptr) return field_error(where, key, "missing");
   return as_id(*value, fmt::format("{}.{}", where, key));
+}
+
+Result<size_t> count_field(const json::object& object, std::string_view key, std::string_view where) {
+  const auto* value = object.if_contains(key);
+  if (value == nullptr) return field_error(where, key, "missing");
+  if (const auto* number = value->if_int64(); number != nullptr && *number >= 0) return static_cast<size_t>(*number);
+  if (const auto* number = value->if_uint64()) return static_cast<size_t>(*number);
+  return field_error(where, key, "a whole number from 0 on is expected");
+}
+
+Result<char32_t> character_field(const json::object& object, std::string_view key, std::string_view where) {
+  SWITCHYARD_ASSIGN(const std::string text, string_field(object, key, where));
+  if (!is_valid_utf8(text) || code_point_count(text) != 1) return field_error(where, key, "one character is expected");
+  size_t at = 0;
+  return next_code_point(text, at);
 }
 
 Result<bool> bool_field(const json::object& object, std::string_view key, bool fallback, std::string_view where) {

@@ -23,6 +23,11 @@ Result<const boost::json::array*> array_field(const boost::json::object& object,
                                               std::string_view where);
 Result<int32_t> id_field(const boost::json::object& object, std::string_view key, std::string_view where);
 
+// A whole number from 0 on.
+Result<size_t> count_field(const boost::json::object& object, std::string_view key, std::string_view where);
+// A string of exactly one character.
+Result<char32_t> character_field(const boost::json::object& object, std::string_view key, std::string_view where);
+
 // A key that may be absent or null.
 Result<bool> bool_field(const boost::json::object& object, std::string_view key, bool fallback, std::string_view where);
 Result<std::string> optional_string_field(const boost::json::object& object, std::string_view key,

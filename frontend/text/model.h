@@ -24,10 +24,20 @@ class Model {
   virtual std::optional<std::string_view> id_to_token(int32_t id) const = 0;
   // One more than the greatest id; 0 for an empty vocabulary.
   virtual int32_t id_limit() const = 0;
+  // Entries of the vocabulary: the first id of an added token that the vocabulary has not.
+  virtual size_t token_count() const = 0;
 };
 
-// Kinds: BPE. Each is an entry of the list in model.cpp; another kind is refused by its name. byte_level: the pieces
-// are bytes, the vocabulary is in the byte alphabet.
-Result<std::unique_ptr<Model>> load_model(const boost::json::value& spec, bool byte_level, std::string_view where);
+struct ModelOptions {
+  bool byte_level = false;  // the pieces are bytes, the vocabulary is in the byte alphabet
+};
+
+// Whether a model can take bytes: it is a BPE without affixes.
+bool model_takes_bytes(const boost::json::value& spec);
+
+// Kinds: BPE, Unigram, WordLevel, WordPiece. Each is an entry of the list in model.cpp; another kind is refused by its
+// name.
+Result<std::unique_ptr<Model>> load_model(const boost::json::value& spec, const ModelOptions& options,
+                                          std::string_view where);
 
 }  // namespace switchyard::text

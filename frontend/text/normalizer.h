@@ -1,4 +1,5 @@
-// The first stage of a tokenizer: text to normalised text. Kinds: NFC, Sequence. Each is an entry of the list in
+// The first stage of a tokenizer: text to normalised text. Kinds: BertNormalizer, ByteLevel, Lowercase, NFC, NFD, NFKC,
+// NFKD, Nmt, Precompiled, Prepend, Replace, Sequence, Strip, StripAccents. Each is an entry of the list in
 // normalizer.cpp; another kind is refused by its name.
 //
 // Thread: any; const use. Blocks: no. normalize() takes and gives valid UTF-8.
@@ -20,11 +21,9 @@ class Normalizer {
   virtual std::string normalize(std::string_view text) const = 0;
 };
 
-// The steps in their order, Sequences flattened; none for null.
-Result<std::vector<std::unique_ptr<Normalizer>>> load_normalizer(const boost::json::value& spec,
-                                                                 std::string_view where);
+using NormalizerSteps = std::vector<std::unique_ptr<Normalizer>>;
 
-// NFC by the tables of Unicode 9, as the reference has it: characters assigned later are starters that join nothing.
-std::string normalize_nfc(std::string_view text);
+// The steps in their order, Sequences flattened; none for null.
+Result<NormalizerSteps> load_normalizer(const boost::json::value& spec, std::string_view where);
 
 }  // namespace switchyard::text

@@ -1,5 +1,6 @@
-// The stage that adds a model's special tokens around the ids of a text. Kinds: TemplateProcessing, ByteLevel (which
-// moves offsets and no ids), Sequence. Each is an entry of the list in post_processor.cpp; another kind is refused.
+// The stage that adds a model's special tokens around the ids of a text. Kinds: BertProcessing, RobertaProcessing,
+// TemplateProcessing, ByteLevel (which moves offsets and no ids), Sequence. Each is an entry of the list in
+// post_processor.cpp; another kind is refused.
 //
 // Thread: any; const use. Blocks: no.
 #pragma once
@@ -13,13 +14,20 @@
 
 namespace switchyard::text {
 
-// Ids before and behind those of the text. Several templates nest, the later around the earlier.
-struct PostProcessor {
-  std::vector<int32_t> prefix;
-  std::vector<int32_t> suffix;
-};
+class PostProcessor {
+ public:
+  // Null adds nothing. Fails with kInvalid, naming the kind or the key.
+  static Result<PostProcessor> load(const boost::json::value& spec, std::string_view where);
 
-// Null adds nothing. Fails with kInvalid, naming the kind or the key, and for a template without exactly one text A.
-Result<PostProcessor> load_post_processor(const boost::json::value& spec, std::string_view where);
+  // The ids of the whole text from those of its tokens.
+  std::vector<int32_t> process(std::vector<int32_t> ids, bool add_special_tokens) const;
+
+ private:
+  // Ids in order, with kText where those of the text stand: once as a rule, but a template may repeat or leave them
+  // out.
+  static constexpr int32_t kText = -1;
+  std::vector<int32_t> special_ = {kText};  // with special tokens
+  std::vector<int32_t> plain_ = {kText};    // without
+};
 
 }  // namespace switchyard::text

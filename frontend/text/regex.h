@@ -14,6 +14,7 @@
 #include <string_view>
 
 #include "common/base/result.h"
+#include "frontend/text/utf8.h"
 
 namespace switchyard::text {
 
@@ -42,6 +43,25 @@ class Regex {
   explicit Regex(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
+
+// The matches of a pattern in their order, as Oniguruma's callers walk them: no empty one right behind the match
+// before.
+template <typename Visit>
+void for_each_match(const Regex& regex, std::string_view text, const Visit& visit) {
+  std::optional<size_t> last_end;
+  for (size_t from = 0; from <= text.size();) {
+    const auto match = regex.find(text, from);
+    if (!match) return;
+    from = match->end;
+    if (match->begin == match->end && last_end == match->end) {
+      if (from == text.size()) return;
+      next_code_point(text, from);
+      continue;
+    }
+    last_end = match->end;
+    visit(*match);
+  }
+}
 
 // The translation alone, for tests.
 Result<std::string> translate_pattern(std::string_view pattern);

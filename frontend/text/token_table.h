@@ -32,6 +32,7 @@ class TokenTable {
     return {arena_.data() + e.offset, e.size};
   }
   size_t size() const { return entries_.size(); }
+  size_t text_bytes() const { return arena_.size(); }
 
  private:
   struct Entry {

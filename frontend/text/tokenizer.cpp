@@ -4,6 +4,8 @@
 
 #include <boost/json.hpp>
 #include <filesystem>
+#include <unordered_map>
+#include <unordered_set>
 
 #include "frontend/text/added_tokens.h"
 #include "frontend/text/decoder.h"
@@ -18,35 +20,49 @@ namespace switchyard::text {
 namespace json = boost::json;
 
 struct Tokenizer::Impl {
-  std::vector<std::unique_ptr<Normalizer>> normalizer;
+  NormalizerSteps normalizer;
   TokenFinder raw_tokens;         // looked for in the text as it is
   TokenFinder normalized_tokens;  // looked for in the normalised text
   PreTokenizer pre_tokenizer;
   std::unique_ptr<Model> model;
   PostProcessor post_processor;
+  Decoder decoder;
   TokenizerConfig config;
 
-  std::vector<AddedToken> added;
+  struct Added {
+    AddedToken token;
+    std::string decoded;  // what the decoder gets: the normalised form of a token that is looked for in one
+  };
+  std::vector<Added> added;  // the last of an id is its token
   // By id.
   struct Token {
     uint64_t bytes_offset = 0;
     uint32_t bytes_size = 0;
     int32_t added = -1;  // index into added
+    bool exists = false;
     bool special = false;
   };
   std::vector<Token> tokens;
   std::string bytes;
 
   std::string normalize(std::string_view text) const {
-    std::string out(text);
-    for (const auto& step : normalizer) out = step->normalize(out);
+    if (normalizer.empty()) return std::string(text);
+    std::string out = normalizer[0]->normalize(text);
+    for (size_t i = 1; i < normalizer.size(); ++i) out = normalizer[i]->normalize(out);
     return out;
   }
 
   Status load(const json::object& file);
-  void index_tokens(const Decoder& decoder);
-  void encode_text(std::string_view text, Pieces& pieces, std::vector<int32_t>& out) const {
-    pre_tokenizer.apply(text, pieces);
+  Status load_added(std::vector<AddedToken> list);
+  void index_tokens();
+  // What the decoder gets for a token that exists.
+  std::string_view token(int32_t id) const {
+    const int32_t index = tokens[static_cast<size_t>(id)].added;
+    if (index >= 0) return added[static_cast<size_t>(index)].decoded;
+    return model->id_to_token(id).value_or(std::string_view());
+  }
+  void encode_text(std::string_view text, bool at_origin, Pieces& pieces, std::vector<int32_t>& out) const {
+    pre_tokenizer.apply(text, at_origin, pieces);
     for (const auto piece : pieces.list) model->encode(piece, out);
   }
 };
@@ -108,42 +124,66 @@ const std::string* TokenizerConfig::chat_template(std::string_view name) const {
 
 Status Tokenizer::Impl::load(const json::object& file) {
   SWITCHYARD_ASSIGN(normalizer, load_normalizer(field_or_null(file, "normalizer"), "normalizer"));
-  SWITCHYARD_ASSIGN(pre_tokenizer, PreTokenizer::load(field_or_null(file, "pre_tokenizer"), "pre_tokenizer"));
   const auto* model_spec = file.if_contains("model");
   if (model_spec == nullptr) return Error{Errc::kInvalid, "model: missing"};
-  SWITCHYARD_ASSIGN(model, load_model(*model_spec, pre_tokenizer.gives_bytes(), "model"));
-  SWITCHYARD_ASSIGN(post_processor, load_post_processor(field_or_null(file, "post_processor"), "post_processor"));
-  SWITCHYARD_ASSIGN(const auto decoder, load_decoder(field_or_null(file, "decoder"), "decoder"));
-  SWITCHYARD_ASSIGN(added, load_added_tokens(field_or_null(file, "added_tokens"), "added_tokens"));
-  for (const auto& token : added) {
-    if (token.normalized) {
-      normalized_tokens.add(normalize(token.content), token);
-    } else {
-      raw_tokens.add(token.content, token);
-    }
-  }
-  index_tokens(*decoder);
+  SWITCHYARD_ASSIGN(pre_tokenizer, PreTokenizer::load(field_or_null(file, "pre_tokenizer"),
+                                                      model_takes_bytes(*model_spec), "pre_tokenizer"));
+  SWITCHYARD_ASSIGN(model, load_model(*model_spec, {.byte_level = pre_tokenizer.gives_bytes()}, "model"));
+  SWITCHYARD_ASSIGN(post_processor, PostProcessor::load(field_or_null(file, "post_processor"), "post_processor"));
+  SWITCHYARD_ASSIGN(decoder, Decoder::load(field_or_null(file, "decoder"), "decoder"));
+  SWITCHYARD_ASSIGN(auto list, load_added_tokens(field_or_null(file, "added_tokens"), "added_tokens"));
+  SWITCHYARD_TRY(load_added(std::move(list)));
+  index_tokens();
   return {};
 }
 
-void Tokenizer::Impl::index_tokens(const Decoder& decoder) {
+Status Tokenizer::Impl::load_added(std::vector<AddedToken> list) {
+  // As in the reference, "id" is only what the file's writer saw: a token that the vocabulary has keeps that id, the
+  // others are counted on from the vocabulary's size.
+  auto next_id = static_cast<int32_t>(model->token_count());
+  std::unordered_map<std::string, int32_t> known;
+  for (auto& token : list) {
+    const auto seen = known.find(token.content);
+    const auto of_model = seen == known.end() ? model->token_to_id(token.content) : std::optional(seen->second);
+    if (!of_model && next_id > kMaxTokenId) return Error{Errc::kInvalid, "added_tokens: too many"};
+    token.id = of_model ? *of_model : next_id++;
+    known[token.content] = token.id;
+    std::string decoded = token.normalized ? normalize(token.content) : token.content;
+    added.push_back({std::move(token), std::move(decoded)});
+  }
+  return {};
+}
+
+void Tokenizer::Impl::index_tokens() {
   tokens.resize(static_cast<size_t>(model->id_limit()));
   for (size_t i = 0; i < added.size(); ++i) {
-    const auto id = static_cast<size_t>(added[i].id);
+    const auto id = static_cast<size_t>(added[i].token.id);
     if (id >= tokens.size()) tokens.resize(id + 1);
     tokens[id].added = static_cast<int32_t>(i);
-    tokens[id].special = added[i].special;
   }
-  // An added token hides a token of the model with the same id.
-  for (size_t id = 0; id < tokens.size(); ++id) {
-    auto& token = tokens[id];
-    const auto of_model = model->id_to_token(static_cast<int32_t>(id));
-    if (token.added < 0 && !of_model) continue;
-    const std::string decoded = decoder.token_bytes(
-        token.added >= 0 ? std::string_view(added[static_cast<size_t>(token.added)].content) : *of_model);
-    token.bytes_offset = bytes.size();
-    token.bytes_size = static_cast<uint32_t>(decoded.size());
+  std::unordered_set<std::string_view> special;
+  for (const auto& entry : added) {
+    if (entry.token.special) special.insert(entry.token.content);
+  }
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    const auto id = static_cast<int32_t>(i);
+    auto& entry = tokens[i];
+    entry.exists = entry.added >= 0 || model->id_to_token(id).has_value();
+    if (!entry.exists) continue;
+    const std::string decoded = decoder.token_bytes(token(id));
+    entry.bytes_offset = bytes.size();
+    entry.bytes_size = static_cast<uint32_t>(decoded.size());
     bytes += decoded;
+    if (entry.added < 0) continue;
+    // The reference knows a special token by the text that the decoder gets.
+    entry.special = special.contains(token(id));
+    const Added& one = added[static_cast<size_t>(entry.added)];
+    auto& finder = one.token.normalized ? normalized_tokens : raw_tokens;
+    finder.add(one.decoded, one.token);
+  }
+  for (const auto text : special) {
+    const auto id = model->token_to_id(text);
+    if (id && tokens[static_cast<size_t>(*id)].added < 0) tokens[static_cast<size_t>(*id)].special = true;
   }
 }
 
@@ -207,7 +247,6 @@ std::vector<int32_t> Tokenizer::encode(std::string_view utf8, bool add_special_t
   const bool plain = special_text == SpecialText::kStaysText;
   std::vector<int32_t> out;
   out.reserve(utf8.size() / 3 + 4);
-  if (add_special_tokens) out = impl_->post_processor.prefix;
   std::vector<Segment> segments, inner;
   Pieces pieces;
   impl_->raw_tokens.split(utf8, plain, segments);
@@ -216,6 +255,7 @@ std::vector<int32_t> Tokenizer::encode(std::string_view utf8, bool add_special_t
       out.push_back(segment.id);
       continue;
     }
+    const bool at_origin = segment.text.data() == utf8.data();
     std::string normalized;
     std::string_view text = segment.text;
     if (!impl_->normalizer.empty()) {
@@ -223,7 +263,7 @@ std::vector<int32_t> Tokenizer::encode(std::string_view utf8, bool add_special_t
       text = normalized;
     }
     if (impl_->normalized_tokens.empty()) {
-      impl_->encode_text(text, pieces, out);
+      impl_->encode_text(text, at_origin, pieces, out);
       continue;
     }
     inner.clear();
@@ -232,30 +272,40 @@ std::vector<int32_t> Tokenizer::encode(std::string_view utf8, bool add_special_t
       if (part.id >= 0) {
         out.push_back(part.id);
       } else {
-        impl_->encode_text(part.text, pieces, out);
+        impl_->encode_text(part.text, at_origin && part.text.data() == text.data(), pieces, out);
       }
     }
   }
-  if (add_special_tokens)
-    out.insert(out.end(), impl_->post_processor.suffix.begin(), impl_->post_processor.suffix.end());
-  return out;
+  return impl_->post_processor.process(std::move(out), add_special_tokens);
 }
 
 std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special_tokens) const {
   std::string out;
-  Utf8Repair repair;
-  for (const int32_t id : ids) {
-    if (skip_special_tokens && is_special(id)) continue;
-    repair.push(token_bytes(id), out);
+  const auto wanted = [&](int32_t id) { return exists(id) && !(skip_special_tokens && is_special(id)); };
+  if (impl_->decoder.joins_bytes()) {
+    Utf8Repair repair;
+    for (const int32_t id : ids) {
+      if (wanted(id)) repair.push(token_bytes(id), out);
+    }
+    repair.finish(out);
+    return out;
   }
-  repair.finish(out);
+  Decoder::Run run(impl_->decoder);
+  for (const int32_t id : ids) {
+    if (wanted(id)) run.push(impl_->token(id), out);
+  }
+  run.peek(out);
   return out;
 }
 
+bool Tokenizer::exists(int32_t id) const {
+  return id >= 0 && id < vocab_size() && impl_->tokens[static_cast<size_t>(id)].exists;
+}
+
 std::string Tokenizer::token_text(int32_t id) const {
-  if (id < 0 || id >= vocab_size()) return {};
+  if (!exists(id)) return {};
   const auto& token = impl_->tokens[static_cast<size_t>(id)];
-  if (token.added >= 0) return impl_->added[static_cast<size_t>(token.added)].content;
+  if (token.added >= 0) return impl_->added[static_cast<size_t>(token.added)].token.content;
   return std::string(impl_->model->id_to_token(id).value_or(std::string_view()));
 }
 
@@ -267,7 +317,7 @@ std::string_view Tokenizer::token_bytes(int32_t id) const {
 
 std::optional<int32_t> Tokenizer::token_to_id(std::string_view token) const {
   for (const auto& added : impl_->added) {
-    if (added.content == token) return added.id;
+    if (added.token.content == token) return added.token.id;
   }
   return impl_->model->token_to_id(token);
 }
@@ -289,18 +339,44 @@ std::optional<int32_t> Tokenizer::eos_id() const {
 }
 
 StreamDecoder::StreamDecoder(std::shared_ptr<const Tokenizer> tokenizer, bool skip_special_tokens)
-    : tokenizer_(std::move(tokenizer)), skip_special_tokens_(skip_special_tokens) {}
+    : tokenizer_(std::move(tokenizer)), skip_special_tokens_(skip_special_tokens) {
+  const Decoder& decoder = tokenizer_->impl_->decoder;
+  if (!decoder.joins_bytes()) run_.emplace(decoder);
+}
 
 std::string StreamDecoder::push(int32_t id) {
-  if (skip_special_tokens_ && tokenizer_->is_special(id)) return {};
-  repair_.push(tokenizer_->token_bytes(id), withheld_);
-  if (repair_.holds() || withheld_.ends_with(kReplacement)) return {};
-  return std::exchange(withheld_, {});
+  if (!tokenizer_->exists(id) || (skip_special_tokens_ && tokenizer_->is_special(id))) return {};
+  if (run_) {
+    run_->push(tokenizer_->impl_->token(id), text_);
+    return fresh(false);
+  }
+  repair_.push(tokenizer_->token_bytes(id), text_);
+  if (repair_.holds() || text_.ends_with(kReplacement)) return {};
+  return std::exchange(text_, {});
 }
 
 std::string StreamDecoder::flush() {
-  repair_.finish(withheld_);
-  return std::exchange(withheld_, {});
+  if (run_) return fresh(true);
+  repair_.finish(text_);
+  return std::exchange(text_, {});
+}
+
+std::string StreamDecoder::fresh(bool all) {
+  // text_ is settled, what stands behind it would be the end if this were the last token.
+  const size_t settled = text_.size();
+  run_->peek(text_);
+  std::string out;
+  if (text_.size() > sent_ && (all || !text_.ends_with(kReplacement))) {
+    // Bytes that broke a run can have spoiled what was sent: then the rest begins with a whole character.
+    while (sent_ < text_.size() && (static_cast<unsigned char>(text_[sent_]) & 0xC0) == 0x80) ++sent_;
+    out = text_.substr(sent_);
+    sent_ = text_.size();
+  }
+  text_.resize(settled);
+  const size_t done = std::min(sent_, settled);
+  text_.erase(0, done);
+  sent_ -= done;
+  return out;
 }
 
 }  // namespace switchyard::text

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "common/base/result.h"
+#include "frontend/text/decoder.h"
 #include "frontend/text/utf8.h"
 
 namespace switchyard::text {
@@ -55,9 +56,11 @@ class Tokenizer {
 
   // The token as the vocabulary writes it; empty for an id without a token.
   std::string token_text(int32_t id) const;
-  // What the token adds to a text: bytes, which need not be UTF-8. Empty for an id without a token.
+  // What the token adds to the middle of a text: bytes, which need not be UTF-8. Empty for an id without a token. Where
+  // decoding looks at a token's place (a first token loses its space), decode() can give other text.
   std::string_view token_bytes(int32_t id) const;
   std::optional<int32_t> token_to_id(std::string_view token) const;
+  // Whether decode(skip_special_tokens) leaves it out.
   bool is_special(int32_t id) const;
   // One more than the greatest id. The model's vocabulary can be larger (padding of the embedding).
   int32_t vocab_size() const;
@@ -68,16 +71,19 @@ class Tokenizer {
   std::optional<int32_t> eos_id() const;
 
  private:
+  friend class StreamDecoder;
   struct Impl;
+  bool exists(int32_t id) const;
   explicit Tokenizer(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
 
 // The text of a sequence of ids as they come. After each id, nothing while the text so far ends in U+FFFD (a character
 // may be incomplete), else what it has beyond the text given out before. All that was given out, with flush(), is
-// decode() of all ids.
+// decode() of all ids, but where a decoder spoils text that it gave before (ByteFallback).
 //
-// Thread: one at a time. Time: linear in the bytes of the tokens.
+// Thread: one at a time. Time: linear in the bytes of the tokens; a decoder that looks for a regex, or cleans up, in
+// the joined text makes it quadratic (no published one does).
 class StreamDecoder {
  public:
   StreamDecoder(std::shared_ptr<const Tokenizer> tokenizer, bool skip_special_tokens);
@@ -87,8 +93,13 @@ class StreamDecoder {
  private:
   std::shared_ptr<const Tokenizer> tokenizer_;
   bool skip_special_tokens_;
+  std::string fresh(bool all);
+  // Where the decoder is the bytes of all tokens joined: the repair, and what is withheld.
+  // Else: a run, and of the text what is not sent or not settled.
   Utf8Repair repair_;
-  std::string withheld_;
+  std::optional<Decoder::Run> run_;
+  std::string text_;
+  size_t sent_ = 0;  // of text_ and of what may follow it
 };
 
 }  // namespace switchyard::text

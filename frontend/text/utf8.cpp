@@ -47,6 +47,23 @@ bool is_white_space(char32_t c) {
          c == 0x202F || c == 0x205F || c == 0x3000;
 }
 
+size_t start_of_trailing_space(std::string_view text) {
+  size_t end = text.size();
+  while (end > 0) {
+    const size_t begin = previous_start(text, end);
+    size_t at = begin;
+    if (!is_white_space(next_code_point(text, at))) break;
+    end = begin;
+  }
+  return end;
+}
+
+size_t end_of_leading_space(std::string_view text) {
+  size_t end = 0;
+  for (size_t at = 0; at < text.size() && is_white_space(next_code_point(text, at));) end = at;
+  return end;
+}
+
 void Utf8Repair::push(std::string_view bytes, std::string& out) {
   for (size_t i = 0; i < bytes.size(); ++i) {
     const auto byte = static_cast<unsigned char>(bytes[i]);

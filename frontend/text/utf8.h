@@ -49,6 +49,10 @@ size_t code_point_count(std::string_view text);
 // White_Space of Unicode: 25 code points.
 bool is_white_space(char32_t c);
 
+// Where the white space at the ends of a text ends and starts.
+size_t end_of_leading_space(std::string_view text);
+size_t start_of_trailing_space(std::string_view text);
+
 // Bytes in, valid UTF-8 out: every maximal part of a broken sequence becomes one U+FFFD (Unicode 16, section 3.9,
 // "Substitution of Maximal Subparts"; the same as WHATWG Encoding). Holds at most three bytes back between calls.
 class Utf8Repair {

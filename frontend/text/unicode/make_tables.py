@@ -54,6 +54,14 @@ def assigned_by(version):
     return {int(x) for x in run.stdout.split()}
 
 
+def word_characters():
+    """Perl's, of Unicode 14 (Alphabetic, M, Nd, Pc, Join_Control), and what has been assigned since."""
+    perl = r'for my $c (0..0x10FFFF) { next if $c >= 0xD800 && $c <= 0xDFFF; print "$c\n" if chr($c) =~ /\w/u }'
+    run = subprocess.run(["perl", "-e", perl], capture_output=True, text=True, check=True)
+    late = {c for c in ALL if u14.category(chr(c)) == "Cn" and u16.category(chr(c)) in ("Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nd", "Nl", "Pc")}
+    return {int(x) for x in run.stdout.split()} | late
+
+
 OLD = assigned_by("9.0")
 
 firsts, seconds = set(), set()
@@ -75,7 +83,16 @@ emit("kNumeric", {c for c in ALL if u17.category(chr(c)) in ("Nd", "Nl", "No")},
 emit("kNfcUnsafe", {c for c in OLD if c in unstable or c in seconds}, "Assigned by Unicode 9; not a starter, or changed by NFC, or may join what stands before.")
 emit("kNfcLate", {c for c in ALL if c not in OLD and (c in unstable or c in seconds or c in firsts or u16.decomposition(chr(c)))},
      "Assigned after Unicode 9 and of interest to normalisation.")
-emit("kPunctuation", {c for c in assigned_by("8.0") if u16.category(chr(c))[0] == "P"}, "General category P, assigned by Unicode 8.")
+# What had another category then than now.
+V8 = assigned_by("8.0")
+then8 = {0x1734: "Mn", 0x1171E: "Mn", 0x1885: "Lo", 0x1886: "Lo", 0xA9BD: "Mc", 0x111C9: "Po", 0x166D: "Po"}
+then9 = {0x1CF2: "Mc", 0x1CF3: "Mc", 0x111C9: "Po"}
+category8 = {c: then8.get(c, u16.category(chr(c))) for c in V8}
+emit("kPunctuation", {c for c in V8 if category8[c][0] == "P"}, "General category P of Unicode 8.")
+emit("kControl", {c for c in V8 if category8[c] in ("Cc", "Cf", "Co")}, "General categories Cc, Cf and Co of Unicode 8.")
+emit("kNonspacing", {c for c in V8 if category8[c] == "Mn"}, "General category Mn of Unicode 8.")
+emit("kMark", {c for c in OLD if then9.get(c, u16.category(chr(c)))[0] == "M"}, "General category M of Unicode 9.")
+emit("kWord", word_characters(), "\\w of UTS 18, annex C, of Unicode 16.")
 categories = sorted({u16.category(chr(c)) for c in ALL} - {"Cn"})
 names = []
 for category in categories:
@@ -91,5 +108,9 @@ print("std::span<const CodePointRange> numeric_ranges() { return kNumeric; }")
 print("std::span<const CodePointRange> nfc_unsafe_ranges() { return kNfcUnsafe; }")
 print("std::span<const CodePointRange> nfc_late_ranges() { return kNfcLate; }")
 print("std::span<const CodePointRange> punctuation_ranges() { return kPunctuation; }")
+print("std::span<const CodePointRange> control_ranges() { return kControl; }")
+print("std::span<const CodePointRange> nonspacing_ranges() { return kNonspacing; }")
+print("std::span<const CodePointRange> mark_ranges() { return kMark; }")
+print("std::span<const CodePointRange> word_ranges() { return kWord; }")
 print("std::span<const AddedCategory> categories_added_since_14() { return kAdded; }\n")
 print("}  // namespace switchyard::text")

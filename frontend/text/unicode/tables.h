@@ -31,6 +31,14 @@ std::span<const CodePointRange> nfc_late_ranges();
 // General category P of Unicode 8: what the reference's Punctuation and BertPreTokenizer take for punctuation, beside
 // the ASCII symbols.
 std::span<const CodePointRange> punctuation_ranges();
+// General categories Cc, Cf and Co of Unicode 8: what the reference's BertNormalizer takes out of a text.
+std::span<const CodePointRange> control_ranges();
+// General category Mn of Unicode 8: the accents of BertNormalizer.
+std::span<const CodePointRange> nonspacing_ranges();
+// General category M of Unicode 9: the accents of StripAccents.
+std::span<const CodePointRange> mark_ranges();
+// \w of Unicode 16 (UTS 18, annex C).
+std::span<const CodePointRange> word_ranges();
 // Characters that got their category after Unicode 14.
 std::span<const AddedCategory> categories_added_since_14();
 

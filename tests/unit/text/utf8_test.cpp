@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "frontend/text/normalizer.h"
+#include "frontend/text/unicode/forms.h"
 
 namespace switchyard::text {
 namespace {
@@ -46,18 +46,18 @@ TEST(Utf8, ValidityAgreesWithRepair) {
 }
 
 TEST(Nfc, ComposesAndReorders) {
-  EXPECT_EQ(normalize_nfc("e\u0301"), "é");
-  EXPECT_EQ(normalize_nfc("q\u0307\u0323"), "q\u0323\u0307");
-  EXPECT_EQ(normalize_nfc("\u1112\u1161\u11AB"), "한");
-  EXPECT_EQ(normalize_nfc("\uD558\u11AB"), "한");
-  EXPECT_EQ(normalize_nfc("\u212B\u2126"), "ÅΩ");
-  EXPECT_EQ(normalize_nfc("\u0958"), "\u0915\u093C");  // excluded from composition
-  EXPECT_EQ(normalize_nfc("ascii, 你好, \u0301x"), "ascii, 你好, \u0301x");
+  EXPECT_EQ(normalize_unicode("e\u0301", UnicodeForm::kNfc), "é");
+  EXPECT_EQ(normalize_unicode("q\u0307\u0323", UnicodeForm::kNfc), "q\u0323\u0307");
+  EXPECT_EQ(normalize_unicode("\u1112\u1161\u11AB", UnicodeForm::kNfc), "한");
+  EXPECT_EQ(normalize_unicode("\uD558\u11AB", UnicodeForm::kNfc), "한");
+  EXPECT_EQ(normalize_unicode("\u212B\u2126", UnicodeForm::kNfc), "ÅΩ");
+  EXPECT_EQ(normalize_unicode("\u0958", UnicodeForm::kNfc), "\u0915\u093C");  // excluded from composition
+  EXPECT_EQ(normalize_unicode("ascii, 你好, \u0301x", UnicodeForm::kNfc), "ascii, 你好, \u0301x");
 }
 
 TEST(Nfc, CharactersAfterUnicode9AreLeftAlone) {
-  EXPECT_EQ(normalize_nfc("\U00011935\U00011930"), "\U00011935\U00011930");  // composes since Unicode 13
-  EXPECT_EQ(normalize_nfc("a\u0301\u08D3\u0323"), "\u00E1\u08D3\u0323");     // U+08D3: class 220, since Unicode 11
+  EXPECT_EQ(normalize_unicode("\U00011935\U00011930", UnicodeForm::kNfc), "\U00011935\U00011930");  // composes since Unicode 13
+  EXPECT_EQ(normalize_unicode("a\u0301\u08D3\u0323", UnicodeForm::kNfc), "\u00E1\u08D3\u0323");     // U+08D3: class 220, since Unicode 11
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "frontend/text/bpe.h"
+#include "frontend/text/models/bpe.h"
 
 #include <fmt/format.h>
 
@@ -51,33 +51,17 @@ void MergeTable::add(int32_t left, int32_t right, Merge merge) {
   slots_[slot] = {key, merge};
 }
 
-Bpe::Bpe(Options options, TokenTable vocabulary, TokenTable pieces, MergeTable merges)
-    : options_(options),
+Bpe::Bpe(Options options, Vocabulary vocabulary, TokenTable pieces, MergeTable merges)
+    : options_(std::move(options)),
       vocabulary_(std::move(vocabulary)),
       pieces_(std::move(pieces)),
       merges_(std::move(merges)),
       whole_(pieces_.size()) {
-  for (size_t entry = 0; entry < vocabulary_.size(); ++entry) {
-    const auto id = static_cast<size_t>(vocabulary_.id(static_cast<int32_t>(entry)));
-    if (id >= entry_of_id_.size()) entry_of_id_.resize(id + 1, -1);
-    entry_of_id_[id] = static_cast<int32_t>(entry);
-  }
   for (unsigned b = 0; b < 256; ++b) {
     const char byte = static_cast<char>(b);
     const int32_t entry = options_.byte_level ? pieces_.find({&byte, 1}) : pieces_.find(fmt::format("<0x{:02X}>", b));
     byte_id_[b] = entry < 0 ? -1 : pieces_.id(entry);
   }
-}
-
-std::optional<int32_t> Bpe::token_to_id(std::string_view token) const {
-  const int32_t entry = vocabulary_.find(token);
-  if (entry < 0) return std::nullopt;
-  return vocabulary_.id(entry);
-}
-
-std::optional<std::string_view> Bpe::id_to_token(int32_t id) const {
-  if (id < 0 || id >= id_limit() || entry_of_id_[static_cast<size_t>(id)] < 0) return std::nullopt;
-  return vocabulary_.text(entry_of_id_[static_cast<size_t>(id)]);
 }
 
 void Bpe::encode(std::string_view piece, std::vector<int32_t>& out) const {
@@ -105,11 +89,16 @@ void Bpe::encode(std::string_view piece, std::vector<int32_t>& out) const {
 }
 
 void Bpe::first_symbols(std::string_view piece, std::vector<int32_t>& symbols) const {
-  bool after_unk = false;
+  // An unknown symbol is held until the next known one, and bytes go before it, as in the reference.
+  bool held = false;
+  const auto flush = [&] {
+    if (held) symbols.push_back(*options_.unk_id);
+    held = false;
+  };
   const auto unknown = [&] {
-    if (!options_.unk_id) return;  // the symbol vanishes, as in the reference
-    if (!(after_unk && options_.fuse_unk)) symbols.push_back(*options_.unk_id);
-    after_unk = true;
+    if (!options_.unk_id) return;
+    if (!options_.fuse_unk) flush();
+    held = true;
   };
   if (options_.byte_level) {
     for (const char c : piece) {
@@ -117,29 +106,38 @@ void Bpe::first_symbols(std::string_view piece, std::vector<int32_t>& symbols) c
       if (id < 0) {
         unknown();
       } else {
+        flush();
         symbols.push_back(id);
-        after_unk = false;
       }
     }
+    flush();
     return;
   }
+  const bool affixes = !options_.prefix.empty() || !options_.suffix.empty();
+  std::string affixed;
   for (size_t at = 0; at < piece.size();) {
     const size_t begin = at;
     next_code_point(piece, at);
-    const std::string_view character = piece.substr(begin, at - begin);
+    std::string_view character = piece.substr(begin, at - begin);
+    if (affixes) {
+      affixed.assign(begin > 0 ? options_.prefix : std::string());
+      affixed += character;
+      if (at == piece.size()) affixed += options_.suffix;
+      character = affixed;
+    }
     if (const int32_t entry = pieces_.find(character); entry >= 0) {
+      flush();
       symbols.push_back(pieces_.id(entry));
-      after_unk = false;
       continue;
     }
     const auto has_byte = [&](char c) { return byte_id_[static_cast<unsigned char>(c)] >= 0; };
     if (options_.byte_fallback && std::all_of(character.begin(), character.end(), has_byte)) {
       for (const char c : character) symbols.push_back(byte_id_[static_cast<unsigned char>(c)]);
-      after_unk = false;
     } else {
       unknown();
     }
   }
+  flush();
 }
 
 void Bpe::merge_short(std::vector<int32_t>& symbols) const {
@@ -217,46 +215,31 @@ void Bpe::merge_long(std::vector<int32_t>& symbols) const {
   symbols.erase(std::remove(symbols.begin(), symbols.end(), -1), symbols.end());
 }
 
-Result<std::unique_ptr<Model>> load_bpe(const json::object& spec, bool byte_level, std::string_view where) {
-  for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
-    SWITCHYARD_ASSIGN(const std::string affix, optional_string_field(spec, key, where));
-    if (!affix.empty()) return field_error(where, key, "not supported");
-  }
+Result<std::unique_ptr<Model>> load_bpe(const json::object& spec, const ModelOptions& model_options,
+                                        std::string_view where) {
   if (const auto* dropout = spec.if_contains("dropout"); dropout != nullptr && !dropout->is_null()) {
     const bool zero =
         (dropout->is_double() && dropout->get_double() == 0.0) || (dropout->is_int64() && dropout->get_int64() == 0);
     if (!zero) return field_error(where, "dropout", "not supported");
   }
   Bpe::Options options;
-  options.byte_level = byte_level;
+  options.byte_level = model_options.byte_level;
   SWITCHYARD_ASSIGN(options.ignore_merges, bool_field(spec, "ignore_merges", false, where));
   SWITCHYARD_ASSIGN(options.byte_fallback, bool_field(spec, "byte_fallback", false, where));
   SWITCHYARD_ASSIGN(options.fuse_unk, bool_field(spec, "fuse_unk", false, where));
-
-  const auto* vocab_value = spec.if_contains("vocab");
-  if (vocab_value == nullptr) return field_error(where, "vocab", "missing");
-  SWITCHYARD_ASSIGN(const auto* vocab, as_object(*vocab_value, fmt::format("{}.vocab", where)));
-  size_t text_bytes = 0;
-  for (const auto& entry : *vocab) text_bytes += entry.key().size();
-  if (text_bytes > (1u << 30)) return field_error(where, "vocab", "more than 1 GiB of tokens");
-  TokenTable vocabulary(vocab->size(), text_bytes);
-  TokenTable pieces(vocab->size(), text_bytes);
-  for (const auto& entry : *vocab) {
-    const std::string_view token(entry.key().data(), entry.key().size());
-    const auto id = as_id(entry.value(), "");
-    if (!id.ok()) return field_error(where, "vocab", fmt::format("'{}'{}", token, id.error().message));
-    vocabulary.add(token, *id);
-    if (!byte_level) {
-      pieces.add(token, *id);
-    } else if (const auto bytes = token_to_bytes(token)) {
-      pieces.add(*bytes, *id);
-    }
-  }
+  SWITCHYARD_ASSIGN(options.prefix, optional_string_field(spec, "continuing_subword_prefix", where));
+  SWITCHYARD_ASSIGN(options.suffix, optional_string_field(spec, "end_of_word_suffix", where));
   SWITCHYARD_ASSIGN(const std::string unk, optional_string_field(spec, "unk_token", where));
-  if (!unk.empty()) {
-    const int32_t entry = vocabulary.find(unk);
-    if (entry < 0) return field_error(where, "unk_token", fmt::format("'{}' is not in the vocabulary", unk));
-    options.unk_id = vocabulary.id(entry);
+
+  SWITCHYARD_ASSIGN(auto vocabulary, Vocabulary::load(spec, where));
+  const TokenTable& tokens = vocabulary.tokens();
+  if (spec.contains("unk_token")) options.unk_id = vocabulary.find(unk);
+  TokenTable pieces = tokens;
+  if (options.byte_level) {
+    pieces = TokenTable(tokens.size(), tokens.text_bytes());
+    for (int32_t entry = 0; entry < static_cast<int32_t>(tokens.size()); ++entry) {
+      if (const auto bytes = token_to_bytes(tokens.text(entry))) pieces.add(*bytes, tokens.id(entry));
+    }
   }
 
   SWITCHYARD_ASSIGN(const auto* list, array_field(spec, "merges", where));
@@ -266,20 +249,20 @@ Result<std::unique_ptr<Model>> load_bpe(const json::object& spec, bool byte_leve
   for (size_t i = 0; i < list->size(); ++i) {
     SWITCHYARD_ASSIGN(const auto sides, merge_sides((*list)[i], fmt::format("{}.merges[{}]", where, i)));
     joined.assign(sides.first);
-    joined += sides.second;
-    const int32_t left = vocabulary.find(sides.first);
-    const int32_t right = vocabulary.find(sides.second);
-    const int32_t result = vocabulary.find(joined);
+    joined += sides.second.substr(std::min(options.prefix.size(), sides.second.size()));
+    const int32_t left = tokens.find(sides.first);
+    const int32_t right = tokens.find(sides.second);
+    const int32_t result = tokens.find(joined);
     if (left < 0 || right < 0 || result < 0) {
       return Error{Errc::kInvalid, fmt::format("{}.merges[{}]: '{}' is not in the vocabulary", where, i,
                                                left < 0    ? sides.first
                                                : right < 0 ? sides.second
                                                            : std::string_view(joined))};
     }
-    merges.add(vocabulary.id(left), vocabulary.id(right), {static_cast<uint32_t>(i), vocabulary.id(result)});
+    merges.add(tokens.id(left), tokens.id(right), {static_cast<uint32_t>(i), tokens.id(result)});
   }
   return std::unique_ptr<Model>(
-      std::make_unique<Bpe>(options, std::move(vocabulary), std::move(pieces), std::move(merges)));
+      std::make_unique<Bpe>(std::move(options), std::move(vocabulary), std::move(pieces), std::move(merges)));
 }
 
 }  // namespace switchyard::text

@@ -8,13 +8,14 @@
 #include <string>
 
 #include "frontend/text/model.h"
-#include "frontend/text/token_table.h"
+#include "frontend/text/models/vocabulary.h"
 
 namespace switchyard::text {
 
 // A model of kind "BPE". Fails with kInvalid for a merge whose parts or result are not in the vocabulary, and for
-// dropout, continuing_subword_prefix or end_of_word_suffix, which no byte-level vocabulary has.
-Result<std::unique_ptr<Model>> load_bpe(const boost::json::object& spec, bool byte_level, std::string_view where);
+// dropout. An unk_token that is not in the vocabulary is none.
+Result<std::unique_ptr<Model>> load_bpe(const boost::json::object& spec, const ModelOptions& options,
+                                        std::string_view where);
 
 // Pairs of ids and what becomes of them.
 class MergeTable {
@@ -60,15 +61,18 @@ class Bpe : public Model {
     bool ignore_merges = false;
     bool byte_fallback = false;
     bool fuse_unk = false;
-    std::optional<int32_t> unk_id;
+    std::optional<int32_t> unk_id;  // none: an unknown symbol vanishes
+    std::string prefix;             // of every symbol but a piece's first
+    std::string suffix;             // of a piece's last symbol
   };
-  // vocabulary: tokens as they are written; pieces: the same as bytes where byte_level, else a copy of it.
-  Bpe(Options options, TokenTable vocabulary, TokenTable pieces, MergeTable merges);
+  // pieces: where byte_level, the tokens as bytes; else the vocabulary's own.
+  Bpe(Options options, Vocabulary vocabulary, TokenTable pieces, MergeTable merges);
 
   void encode(std::string_view piece, std::vector<int32_t>& out) const override;
-  std::optional<int32_t> token_to_id(std::string_view token) const override;
-  std::optional<std::string_view> id_to_token(int32_t id) const override;
-  int32_t id_limit() const override { return static_cast<int32_t>(entry_of_id_.size()); }
+  std::optional<int32_t> token_to_id(std::string_view token) const override { return vocabulary_.find(token); }
+  std::optional<std::string_view> id_to_token(int32_t id) const override { return vocabulary_.text(id); }
+  int32_t id_limit() const override { return vocabulary_.id_limit(); }
+  size_t token_count() const override { return vocabulary_.tokens().size(); }
 
  private:
   void first_symbols(std::string_view piece, std::vector<int32_t>& symbols) const;
@@ -76,11 +80,10 @@ class Bpe : public Model {
   void merge_long(std::vector<int32_t>& symbols) const;
 
   Options options_;
-  TokenTable vocabulary_;
+  Vocabulary vocabulary_;
   TokenTable pieces_;
   MergeTable merges_;
-  std::vector<int32_t> entry_of_id_;  // entry of vocabulary_, -1: none
-  int32_t byte_id_[256];              // of the one-byte pieces (byte_level) or of <0xNN> (byte_fallback); -1: none
+  int32_t byte_id_[256];  // of the one-byte pieces (byte_level) or of <0xNN> (byte_fallback); -1: none
   // Whether the merges of a vocabulary entry's own text give that one token: 0 not looked at yet, 1 yes, 2 no. Most
   // pieces of a text are tokens, and after the first time need no merging. Racing threads write the same value.
   mutable std::vector<std::atomic<uint8_t>> whole_;
