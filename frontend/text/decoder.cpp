@@ -6,6 +6,7 @@
 
 #include "frontend/text/decoders/stages.h"
 #include "frontend/text/json_fields.h"
+#include "frontend/text/utf8.h"
 
 namespace switchyard::text {
 
@@ -68,7 +69,12 @@ Result<Decoder> Decoder::load(const json::value& spec, std::string_view where) {
 
 std::string Decoder::token_bytes(std::string_view token) const {
   std::string bytes(token);
-  for (const auto& stage : stages_) bytes = stage->token_bytes(std::move(bytes));
+  bool joined = false;
+  for (const auto& stage : stages_) {
+    bytes = stage->token_bytes(std::move(bytes), joined);
+    if (!is_valid_utf8(bytes)) break;  // a part of a character, of which the later stages know nothing
+    joined = joined || stage->joins();
+  }
   return bytes;
 }
 

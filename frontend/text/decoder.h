@@ -40,8 +40,11 @@ class DecoderStage {
   virtual ~DecoderStage() = default;
   // The stage must outlive the flow.
   virtual std::unique_ptr<Flow> start() const = 0;
-  // What becomes of a token in the middle of a text: bytes, which need not be UTF-8.
-  virtual std::string token_bytes(std::string token) const = 0;
+  // Whether it gives one token, whatever it gets.
+  virtual bool joins() const { return false; }
+  // What becomes of a token in the middle of a text, valid UTF-8: bytes, which need not be. joined: a stage before has
+  // made one token of all, and this is in the middle of that.
+  virtual std::string token_bytes(std::string token, bool joined) const = 0;
 };
 
 class Decoder {

@@ -94,11 +94,12 @@ Result<std::string> read_text_file(const std::string& path) {
   return text;
 }
 
-Result<json::value> parse_json(std::string_view text, std::string_view where) {
+Result<json::value> parse_json(std::string_view text, std::string_view where, json::memory_resource* memory) {
   json::parse_options options;
   options.max_depth = 256;
   boost::system::error_code code;
-  json::value value = json::parse(json::string_view(text.data(), text.size()), code, {}, options);
+  json::value value = json::parse(json::string_view(text.data(), text.size()), code,
+                                  memory == nullptr ? json::storage_ptr() : json::storage_ptr(memory), options);
   if (code) return Error{Errc::kInvalid, fmt::format("{}: not JSON: {}", where, code.message())};
   return value;
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <boost/json/fwd.hpp>
+#include <boost/json/memory_resource.hpp>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -40,6 +41,8 @@ Result<int32_t> as_id(const boost::json::value& value, std::string_view where);
 // A whole file. Fails with kNotFound or kIo.
 Result<std::string> read_text_file(const std::string& path);
 // The JSON of a file's text. Fails with kInvalid and the offset.
-Result<boost::json::value> parse_json(std::string_view text, std::string_view where);
+// memory, if any, must outlive the value.
+Result<boost::json::value> parse_json(std::string_view text, std::string_view where,
+                                      boost::json::memory_resource* memory = nullptr);
 
 }  // namespace switchyard::text

@@ -194,7 +194,8 @@ Result<std::shared_ptr<const Tokenizer>> Tokenizer::parse(std::string_view token
                                                           std::string_view config_json) {
   auto impl = std::make_unique<Impl>();
   {
-    SWITCHYARD_ASSIGN(const json::value value, parse_json(tokenizer_json, "tokenizer.json"));
+    json::monotonic_resource memory;
+    SWITCHYARD_ASSIGN(const json::value value, parse_json(tokenizer_json, "tokenizer.json", &memory));
     SWITCHYARD_ASSIGN(const auto* file, as_object(value, "tokenizer.json"));
     SWITCHYARD_TRY(impl->load(*file));
   }
@@ -217,7 +218,8 @@ Result<std::shared_ptr<const Tokenizer>> Tokenizer::load(const std::string& path
   }
   auto impl = std::make_unique<Impl>();
   {
-    auto value = parse_json(text, "not a tokenizer.json");
+    json::monotonic_resource memory;
+    auto value = parse_json(text, "not a tokenizer.json", &memory);
     if (!value.ok()) return in_file(file.string(), value.error());
     const auto* object = value->if_object();
     if (object == nullptr) return Error{Errc::kInvalid, fmt::format("{}: an object is expected", file.string())};

@@ -31,7 +31,7 @@ std::optional<char> byte_of(std::string_view token) {
 class ByteFallback : public DecoderStage {
  public:
   std::unique_ptr<Flow> start() const override { return make_flow(State()); }
-  std::string token_bytes(std::string token) const override {
+  std::string token_bytes(std::string token, bool) const override {
     const auto byte = byte_of(token);
     return byte ? std::string(1, *byte) : token;
   }
@@ -63,10 +63,12 @@ class ByteFallback : public DecoderStage {
 class ByteLevel : public DecoderStage {
  public:
   std::unique_ptr<Flow> start() const override { return make_flow(State()); }
-  std::string token_bytes(std::string token) const override {
+  std::string token_bytes(std::string token, bool) const override {
     auto bytes = token_to_bytes(token);
     return bytes ? std::move(*bytes) : std::move(token);
   }
+
+  bool joins() const override { return true; }
 
  private:
   struct State : WholeTokens<State> {
@@ -88,7 +90,9 @@ class ByteLevel : public DecoderStage {
 class Fuse : public DecoderStage {
  public:
   std::unique_ptr<Flow> start() const override { return make_flow(State()); }
-  std::string token_bytes(std::string token) const override { return token; }
+  std::string token_bytes(std::string token, bool) const override { return token; }
+
+  bool joins() const override { return true; }
 
  private:
   struct State {

@@ -20,7 +20,7 @@ class Metaspace : public DecoderStage {
     append_code_point(mark_, options.replacement);
   }
   std::unique_ptr<Flow> start() const override { return make_flow(State{this, true}); }
-  std::string token_bytes(std::string token) const override { return decoded(token, false); }
+  std::string token_bytes(std::string token, bool joined) const override { return decoded(token, joined); }
 
  private:
   struct State {
@@ -55,7 +55,8 @@ class Strip : public DecoderStage {
   Strip(std::string content, size_t start_count, size_t stop_count)
       : content_(std::move(content)), start_count_(start_count), stop_count_(stop_count) {}
   std::unique_ptr<Flow> start() const override { return make_flow(State{this}); }
-  std::string token_bytes(std::string token) const override {
+  std::string token_bytes(std::string token, bool joined) const override {
+    if (joined) return token;
     State state{this};
     TokenParts out;
     state.push({std::move(token), true}, out);
@@ -102,7 +103,9 @@ class Replace : public DecoderStage {
  public:
   Replace(Pattern pattern, std::string content) : pattern_(std::move(pattern)), content_(std::move(content)) {}
   std::unique_ptr<Flow> start() const override { return make_flow(State{this, {}}); }
-  std::string token_bytes(std::string token) const override { return replace_matches(pattern_.regex, token, content_); }
+  std::string token_bytes(std::string token, bool) const override {
+    return replace_matches(pattern_.regex, token, content_);
+  }
 
  private:
   struct State {

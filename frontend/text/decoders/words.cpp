@@ -49,7 +49,7 @@ std::string cleaned(std::string text) {
 class SpaceJoin : public DecoderStage {
  public:
   std::unique_ptr<Flow> start() const override { return make_flow(State()); }
-  std::string token_bytes(std::string token) const override { return " " + token; }
+  std::string token_bytes(std::string token, bool) const override { return " " + token; }
 
  private:
   struct State : WholeTokens<State> {
@@ -65,7 +65,7 @@ class WordPiece : public DecoderStage {
  public:
   WordPiece(std::string prefix, bool cleanup) : prefix_(std::move(prefix)), cleanup_(cleanup) {}
   std::unique_ptr<Flow> start() const override { return make_flow(State(this)); }
-  std::string token_bytes(std::string token) const override { return decoded(std::move(token), false); }
+  std::string token_bytes(std::string token, bool joined) const override { return decoded(std::move(token), joined); }
 
  private:
   struct State : WholeTokens<State> {
@@ -92,7 +92,9 @@ class BpeSuffix : public DecoderStage {
  public:
   explicit BpeSuffix(std::string suffix) : suffix_(std::move(suffix)) {}
   std::unique_ptr<Flow> start() const override { return make_flow(State(this)); }
-  std::string token_bytes(std::string token) const override { return replaced(token, suffix_, " "); }
+  std::string token_bytes(std::string token, bool joined) const override {
+    return replaced(token, suffix_, joined ? "" : " ");
+  }
 
  private:
   struct State : WholeTokens<State> {
@@ -120,7 +122,7 @@ class Ctc : public DecoderStage {
   Ctc(std::string pad, std::string delimiter, bool cleanup)
       : pad_(std::move(pad)), delimiter_(std::move(delimiter)), cleanup_(cleanup) {}
   std::unique_ptr<Flow> start() const override { return make_flow(State(this)); }
-  std::string token_bytes(std::string token) const override { return decoded(token); }
+  std::string token_bytes(std::string token, bool) const override { return decoded(token); }
 
  private:
   struct State : WholeTokens<State> {

@@ -51,11 +51,43 @@ void MergeTable::add(int32_t left, int32_t right, Merge merge) {
   slots_[slot] = {key, merge};
 }
 
-Bpe::Bpe(Options options, Vocabulary vocabulary, TokenTable pieces, MergeTable merges)
+JointSet::JointSet(size_t count) : slots_(std::bit_ceil(2 * count + 2), kFree), mask_(slots_.size() - 1) {}
+
+void JointSet::add_text(std::string_view text) {
+  if (text.empty()) return;
+  size_t at = 0;
+  char32_t before = next_code_point(text, at);
+  while (at < text.size()) {
+    const char32_t c = next_code_point(text, at);
+    add(before, c);
+    before = c;
+  }
+}
+
+void JointSet::add(char32_t before, char32_t after) {
+  const uint64_t key = pack(before, after);
+  size_t slot = spread(key) & mask_;
+  while (slots_[slot] != kFree && slots_[slot] != key) slot = (slot + 1) & mask_;
+  if (slots_[slot] == key) return;
+  slots_[slot] = key;
+  if (2 * ++used_ <= slots_.size()) return;
+  std::vector<uint64_t> old(2 * slots_.size(), kFree);
+  std::swap(old, slots_);
+  mask_ = slots_.size() - 1;
+  for (const uint64_t k : old) {
+    if (k == kFree) continue;
+    size_t free = spread(k) & mask_;
+    while (slots_[free] != kFree) free = (free + 1) & mask_;
+    slots_[free] = k;
+  }
+}
+
+Bpe::Bpe(Options options, Vocabulary vocabulary, TokenTable pieces, MergeTable merges, JointSet joints)
     : options_(std::move(options)),
       vocabulary_(std::move(vocabulary)),
       pieces_(std::move(pieces)),
       merges_(std::move(merges)),
+      joints_(std::move(joints)),
       whole_(pieces_.size()) {
   for (unsigned b = 0; b < 256; ++b) {
     const char byte = static_cast<char>(b);
@@ -65,9 +97,36 @@ Bpe::Bpe(Options options, Vocabulary vocabulary, TokenTable pieces, MergeTable m
 }
 
 void Bpe::encode(std::string_view piece, std::vector<int32_t>& out) const {
+  if (joints_.empty()) return encode_part(piece, out);
+  if (options_.ignore_merges) {
+    if (const int32_t entry = pieces_.find(piece); entry >= 0) {
+      out.push_back(pieces_.id(entry));
+      return;
+    }
+  }
+  const auto known = [&](size_t begin, size_t end) { return pieces_.find(piece.substr(begin, end - begin)) >= 0; };
+  size_t part = 0;
+  size_t begin = 0;
+  size_t at = 0;
+  char32_t before = next_code_point(piece, at);
+  while (at < piece.size()) {
+    const size_t next = at;
+    const char32_t c = next_code_point(piece, at);
+    if (!joints_.contains(before, c) && known(begin, next) && known(next, at)) {
+      encode_part(piece.substr(part, next - part), out);
+      part = next;
+    }
+    before = c;
+    begin = next;
+  }
+  encode_part(piece.substr(part), out);
+}
+
+void Bpe::encode_part(std::string_view piece, std::vector<int32_t>& out) const {
   const int32_t entry = pieces_.find(piece);
   if (entry >= 0) {
-    if (options_.ignore_merges || whole_[static_cast<size_t>(entry)].load(std::memory_order_relaxed) == 1) {
+    const bool direct = options_.ignore_merges && joints_.empty();
+    if (direct || whole_[static_cast<size_t>(entry)].load(std::memory_order_relaxed) == 1) {
       out.push_back(pieces_.id(entry));
       return;
     }
@@ -234,9 +293,10 @@ Result<std::unique_ptr<Model>> load_bpe(const json::object& spec, const ModelOpt
   SWITCHYARD_ASSIGN(auto vocabulary, Vocabulary::load(spec, where));
   const TokenTable& tokens = vocabulary.tokens();
   if (spec.contains("unk_token")) options.unk_id = vocabulary.find(unk);
-  TokenTable pieces = tokens;
-  if (options.byte_level) {
-    pieces = TokenTable(tokens.size(), tokens.text_bytes());
+  TokenTable pieces(tokens.size(), tokens.text_bytes());
+  if (!options.byte_level) {
+    pieces = tokens;
+  } else {
     for (int32_t entry = 0; entry < static_cast<int32_t>(tokens.size()); ++entry) {
       if (const auto bytes = token_to_bytes(tokens.text(entry))) pieces.add(*bytes, tokens.id(entry));
     }
@@ -245,6 +305,9 @@ Result<std::unique_ptr<Model>> load_bpe(const json::object& spec, const ModelOpt
   SWITCHYARD_ASSIGN(const auto* list, array_field(spec, "merges", where));
   if (list->size() >= kNoRank / 2) return field_error(where, "merges", "too many");
   MergeTable merges(list->size());
+  // Pieces that a pre-tokenizer has cut to bytes are short already; affixes hang on the ends of a piece.
+  const bool cuts = !options.byte_level && options.prefix.empty() && options.suffix.empty();
+  JointSet joints(cuts ? 4096 : 0);
   std::string joined;
   for (size_t i = 0; i < list->size(); ++i) {
     SWITCHYARD_ASSIGN(const auto sides, merge_sides((*list)[i], fmt::format("{}.merges[{}]", where, i)));
@@ -259,10 +322,11 @@ Result<std::unique_ptr<Model>> load_bpe(const json::object& spec, const ModelOpt
                                                : right < 0 ? sides.second
                                                            : std::string_view(joined))};
     }
+    if (cuts) joints.add_text(joined);
     merges.add(tokens.id(left), tokens.id(right), {static_cast<uint32_t>(i), tokens.id(result)});
   }
-  return std::unique_ptr<Model>(
-      std::make_unique<Bpe>(std::move(options), std::move(vocabulary), std::move(pieces), std::move(merges)));
+  return std::unique_ptr<Model>(std::make_unique<Bpe>(std::move(options), std::move(vocabulary), std::move(pieces),
+                                                      std::move(merges), std::move(joints)));
 }
 
 }  // namespace switchyard::text

@@ -54,6 +54,31 @@ class MergeTable {
   size_t mask_;
 };
 
+// Pairs of characters that stand side by side in what some merge makes. Between two others no merge can reach, so that
+// a piece falls into parts there, which are short where whole texts are one piece (SentencePiece's BPE).
+class JointSet {
+ public:
+  explicit JointSet(size_t count);
+  void add_text(std::string_view text);
+  bool empty() const { return used_ == 0; }
+  bool contains(char32_t before, char32_t after) const {
+    const uint64_t key = pack(before, after);
+    for (size_t slot = spread(key) & mask_;; slot = (slot + 1) & mask_) {
+      if (slots_[slot] == key) return true;
+      if (slots_[slot] == kFree) return false;
+    }
+  }
+
+ private:
+  static constexpr uint64_t kFree = ~uint64_t{0};
+  static uint64_t pack(char32_t before, char32_t after) { return uint64_t{before} << 21 | after; }
+  static size_t spread(uint64_t key) { return static_cast<size_t>((key * 0x9E3779B97F4A7C15u) >> 32); }
+  void add(char32_t before, char32_t after);
+  std::vector<uint64_t> slots_;
+  size_t mask_;
+  size_t used_ = 0;
+};
+
 class Bpe : public Model {
  public:
   struct Options {
@@ -65,8 +90,9 @@ class Bpe : public Model {
     std::string prefix;             // of every symbol but a piece's first
     std::string suffix;             // of a piece's last symbol
   };
-  // pieces: where byte_level, the tokens as bytes; else the vocabulary's own.
-  Bpe(Options options, Vocabulary vocabulary, TokenTable pieces, MergeTable merges);
+  // pieces: where byte_level, the tokens as bytes; else the vocabulary's own. joints: of all merges, or empty, which
+  // cuts nowhere.
+  Bpe(Options options, Vocabulary vocabulary, TokenTable pieces, MergeTable merges, JointSet joints);
 
   void encode(std::string_view piece, std::vector<int32_t>& out) const override;
   std::optional<int32_t> token_to_id(std::string_view token) const override { return vocabulary_.find(token); }
@@ -75,6 +101,7 @@ class Bpe : public Model {
   size_t token_count() const override { return vocabulary_.tokens().size(); }
 
  private:
+  void encode_part(std::string_view piece, std::vector<int32_t>& out) const;
   void first_symbols(std::string_view piece, std::vector<int32_t>& symbols) const;
   void merge_short(std::vector<int32_t>& symbols) const;
   void merge_long(std::vector<int32_t>& symbols) const;
@@ -83,6 +110,7 @@ class Bpe : public Model {
   Vocabulary vocabulary_;
   TokenTable pieces_;
   MergeTable merges_;
+  JointSet joints_;
   int32_t byte_id_[256];  // of the one-byte pieces (byte_level) or of <0xNN> (byte_fallback); -1: none
   // Whether the merges of a vocabulary entry's own text give that one token: 0 not looked at yet, 1 yes, 2 no. Most
   // pieces of a text are tokens, and after the first time need no merging. Racing threads write the same value.
