@@ -28,14 +28,22 @@ constexpr Alphabet kAlphabet;
 
 char32_t byte_to_character(unsigned char byte) { return kAlphabet.character[byte]; }
 
-std::optional<std::string> token_to_bytes(std::string_view token) {
-  std::string out;
-  out.reserve(token.size());
+bool append_token_bytes(std::string_view token, std::string& out) {
+  const size_t before = out.size();
   for (size_t at = 0; at < token.size();) {
     const char32_t c = next_code_point(token, at);
-    if (c >= kAlphabet.byte.size() || kAlphabet.byte[c] < 0) return std::nullopt;
+    if (c >= kAlphabet.byte.size() || kAlphabet.byte[c] < 0) {
+      out.resize(before);
+      return false;
+    }
     out += static_cast<char>(kAlphabet.byte[c]);
   }
+  return true;
+}
+
+std::optional<std::string> token_to_bytes(std::string_view token) {
+  std::string out;
+  if (!append_token_bytes(token, out)) return std::nullopt;
   return out;
 }
 

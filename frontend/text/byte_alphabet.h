@@ -14,6 +14,8 @@ namespace switchyard::text {
 char32_t byte_to_character(unsigned char byte);
 // The bytes of a token, or none where it has a character outside of the alphabet. Valid UTF-8.
 std::optional<std::string> token_to_bytes(std::string_view token);
+// Appends them; false, and out as it was, where there are none.
+bool append_token_bytes(std::string_view token, std::string& out);
 // The characters of bytes.
 std::string bytes_to_token(std::string_view bytes);
 

@@ -4,6 +4,7 @@
 
 #include <boost/json.hpp>
 
+#include "frontend/text/byte_alphabet.h"
 #include "frontend/text/decoders/stages.h"
 #include "frontend/text/json_fields.h"
 #include "frontend/text/utf8.h"
@@ -67,7 +68,11 @@ Result<Decoder> Decoder::load(const json::value& spec, std::string_view where) {
   return out;
 }
 
-std::string Decoder::token_bytes(std::string_view token) const {
+void Decoder::append_token_bytes(std::string_view token, std::string& out) const {
+  if (joins_bytes_) {
+    if (!text::append_token_bytes(token, out)) out += token;
+    return;
+  }
   std::string bytes(token);
   bool joined = false;
   for (const auto& stage : stages_) {
@@ -75,7 +80,7 @@ std::string Decoder::token_bytes(std::string_view token) const {
     if (!is_valid_utf8(bytes)) break;  // a part of a character, of which the later stages know nothing
     joined = joined || stage->joins();
   }
-  return bytes;
+  out += bytes;
 }
 
 Decoder::Run::Run(const Decoder& decoder) {

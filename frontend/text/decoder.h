@@ -52,7 +52,8 @@ class Decoder {
   // Null joins with spaces. Fails with kInvalid, naming the kind or the key.
   static Result<Decoder> load(const boost::json::value& spec, std::string_view where);
 
-  std::string token_bytes(std::string_view token) const;
+  // Appends what a token adds to the middle of a text.
+  void append_token_bytes(std::string_view token, std::string& out) const;
   // True where the text is the bytes of all tokens joined, then repaired (utf8.h): then no run is needed.
   bool joins_bytes() const { return joins_bytes_; }
 

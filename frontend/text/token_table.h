@@ -20,12 +20,7 @@ class TokenTable {
   void add(std::string_view token, int32_t id);
 
   // The entry of a text, -1 for none.
-  int32_t find(std::string_view token) const {
-    for (size_t slot = hash(token) & mask_;; slot = (slot + 1) & mask_) {
-      const int32_t entry = slots_[slot];
-      if (entry < 0 || text(entry) == token) return entry;
-    }
-  }
+  int32_t find(std::string_view token) const { return slots_[slot_of(token, hash(token))].entry; }
   int32_t id(int32_t entry) const { return entries_[static_cast<size_t>(entry)].id; }
   std::string_view text(int32_t entry) const {
     const Entry& e = entries_[static_cast<size_t>(entry)];
@@ -40,11 +35,23 @@ class TokenTable {
     uint32_t size;
     int32_t id;
   };
+  // The hash beside the entry spares most looks at texts that are not the one.
+  struct Slot {
+    uint32_t hash = 0;
+    int32_t entry = -1;  // free
+  };
   static size_t hash(std::string_view token) { return std::hash<std::string_view>{}(token); }
+  // Where a text stands, or would.
+  size_t slot_of(std::string_view token, size_t hash) const {
+    for (size_t at = hash & mask_;; at = (at + 1) & mask_) {
+      const Slot& slot = slots_[at];
+      if (slot.entry < 0 || (slot.hash == static_cast<uint32_t>(hash) && text(slot.entry) == token)) return at;
+    }
+  }
 
   std::string arena_;
   std::vector<Entry> entries_;
-  std::vector<int32_t> slots_;  // entry, -1: free
+  std::vector<Slot> slots_;
   size_t mask_;
 };
 

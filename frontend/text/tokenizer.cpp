@@ -168,21 +168,23 @@ void Tokenizer::Impl::index_tokens() {
   for (size_t i = 0; i < tokens.size(); ++i) {
     const auto id = static_cast<int32_t>(i);
     auto& entry = tokens[i];
-    entry.exists = entry.added >= 0 || model->id_to_token(id).has_value();
-    if (!entry.exists) continue;
-    const std::string decoded = decoder.token_bytes(token(id));
+    const auto text = entry.added >= 0
+                          ? std::optional<std::string_view>(added[static_cast<size_t>(entry.added)].decoded)
+                          : model->id_to_token(id);
+    entry.exists = text.has_value();
+    if (!text) continue;
     entry.bytes_offset = bytes.size();
-    entry.bytes_size = static_cast<uint32_t>(decoded.size());
-    bytes += decoded;
+    decoder.append_token_bytes(*text, bytes);
+    entry.bytes_size = static_cast<uint32_t>(bytes.size() - entry.bytes_offset);
     if (entry.added < 0) continue;
     // The reference knows a special token by the text that the decoder gets.
-    entry.special = special.contains(token(id));
+    entry.special = special.contains(*text);
     const Added& one = added[static_cast<size_t>(entry.added)];
     auto& finder = one.token.normalized ? normalized_tokens : raw_tokens;
     finder.add(one.decoded, one.token);
   }
-  for (const auto text : special) {
-    const auto id = model->token_to_id(text);
+  for (const auto content : special) {
+    const auto id = model->token_to_id(content);
     if (id && tokens[static_cast<size_t>(*id)].added < 0) tokens[static_cast<size_t>(*id)].special = true;
   }
 }

@@ -24,7 +24,7 @@ constexpr uint32_t kNoRank = UINT32_MAX;
 std::string_view view(const json::string& text) { return {text.data(), text.size()}; }
 
 // The two sides of one entry of "merges".
-Result<std::pair<std::string_view, std::string_view>> merge_sides(const json::value& entry, std::string_view where) {
+std::optional<std::pair<std::string_view, std::string_view>> merge_sides(const json::value& entry) {
   if (const auto* text = entry.if_string()) {
     const std::string_view line = view(*text);
     const size_t space = line.find(' ');
@@ -36,7 +36,7 @@ Result<std::pair<std::string_view, std::string_view>> merge_sides(const json::va
     const auto* right = (*pair)[1].if_string();
     if (left != nullptr && right != nullptr) return std::pair{view(*left), view(*right)};
   }
-  return Error{Errc::kInvalid, fmt::format("{}: \"left right\" or [\"left\", \"right\"] is expected", where)};
+  return std::nullopt;
 }
 
 }  // namespace
@@ -297,8 +297,10 @@ Result<std::unique_ptr<Model>> load_bpe(const json::object& spec, const ModelOpt
   if (!options.byte_level) {
     pieces = tokens;
   } else {
+    std::string bytes;
     for (int32_t entry = 0; entry < static_cast<int32_t>(tokens.size()); ++entry) {
-      if (const auto bytes = token_to_bytes(tokens.text(entry))) pieces.add(*bytes, tokens.id(entry));
+      bytes.clear();
+      if (append_token_bytes(tokens.text(entry), bytes)) pieces.add(bytes, tokens.id(entry));
     }
   }
 
@@ -310,7 +312,11 @@ Result<std::unique_ptr<Model>> load_bpe(const json::object& spec, const ModelOpt
   JointSet joints(cuts ? 4096 : 0);
   std::string joined;
   for (size_t i = 0; i < list->size(); ++i) {
-    SWITCHYARD_ASSIGN(const auto sides, merge_sides((*list)[i], fmt::format("{}.merges[{}]", where, i)));
+    const auto sides_or_none = merge_sides((*list)[i]);
+    if (!sides_or_none) {
+      return field_error(where, fmt::format("merges[{}]", i), "\"left right\" or [\"left\", \"right\"] is expected");
+    }
+    const auto& sides = *sides_or_none;
     joined.assign(sides.first);
     joined += sides.second.substr(std::min(options.prefix.size(), sides.second.size()));
     const int32_t left = tokens.find(sides.first);
