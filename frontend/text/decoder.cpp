@@ -105,6 +105,17 @@ void Decoder::Run::peek(std::string& out) const {
   finish(flows, out);
 }
 
+void Decoder::Run::settle(std::string& out) {
+  parts_.clear();
+  for (const auto& flow : flows_) {
+    next_.clear();
+    for (auto& part : parts_) flow->push(std::move(part), next_);
+    flow->settle(next_);
+    std::swap(parts_, next_);
+  }
+  for (const auto& part : parts_) out += part.text;
+}
+
 void Decoder::Run::finish(std::vector<std::unique_ptr<DecoderStage::Flow>>& flows, std::string& out) {
   TokenParts parts, next;
   for (const auto& flow : flows) {

@@ -36,6 +36,8 @@ class DecoderStage {
     virtual void push(TokenPart part, TokenParts& out) = 0;
     // The end of the tokens.
     virtual void finish(TokenParts& out) = 0;
+    // What finish() would give now has been used, and is not to change: may append it for good.
+    virtual void settle(TokenParts& out) = 0;
   };
   virtual ~DecoderStage() = default;
   // The stage must outlive the flow.
@@ -65,6 +67,9 @@ class Decoder {
     void push(std::string_view token, std::string& out);
     // Appends what the text would end with if this were its end.
     void peek(std::string& out) const;
+    // Appends what the last peek() gave, as far as it must be remembered no more. Without this a stream could not be
+    // linear: a run of byte tokens is a text or not as a whole.
+    void settle(std::string& out);
 
    private:
     static void finish(std::vector<std::unique_ptr<DecoderStage::Flow>>& flows, std::string& out);

@@ -48,7 +48,9 @@ bool model_takes_bytes(const json::value& spec) {
     const auto* value = object->if_contains(key);
     return value != nullptr && value->is_string() && !value->get_string().empty();
   };
-  return !has("continuing_subword_prefix") && !has("end_of_word_suffix");
+  const auto* fallback = object->if_contains("byte_fallback");
+  const bool falls_back = fallback != nullptr && fallback->is_bool() && fallback->get_bool();
+  return !falls_back && !has("continuing_subword_prefix") && !has("end_of_word_suffix");
 }
 
 Result<std::unique_ptr<Model>> load_model(const json::value& spec, const ModelOptions& options,

@@ -32,7 +32,8 @@ struct ModelOptions {
   bool byte_level = false;  // the pieces are bytes, the vocabulary is in the byte alphabet
 };
 
-// Whether a model can take bytes: it is a BPE without affixes.
+// Whether a model can take bytes: it is a BPE without affixes, and without a fallback to the bytes of a character
+// (which would be one of the alphabet).
 bool model_takes_bytes(const boost::json::value& spec);
 
 // Kinds: BPE, Unigram, WordLevel, WordPiece. Each is an entry of the list in model.cpp; another kind is refused by its

@@ -31,6 +31,29 @@ std::string added_ranges(std::string_view property) {
   return out;
 }
 
+// \w of Oniguruma: Alphabetic, M, Nd, Pc, and outside of brackets, where an older table serves Latin-1,
+// the numbers of that as well.
+std::string word_class(bool latin_numbers = true) {
+  return std::string(latin_numbers ? R"(\x{B2}\x{B3}\x{B9}\x{BC}-\x{BE})" : "") + R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc})" +
+         added_ranges("L") + added_ranges("M") + added_ranges("Nd") + added_ranges("Nl") + added_ranges("Pc");
+}
+
+// The inside of a class for [:name:], empty for a name that PCRE2 takes as it is.
+std::string posix_class(std::string_view name) {
+  const std::string alpha = R"(\p{Alphabetic})" + added_ranges("L") + added_ranges("Nl");
+  const std::string digit = R"(\p{Nd})" + added_ranges("Nd");
+  if (name == "alpha") return alpha;
+  if (name == "digit") return digit;
+  if (name == "alnum") return alpha + digit;
+  if (name == "word") return word_class(false);
+  if (name == "space") return std::string(kSpace);
+  if (name == "upper") return R"(\p{Uppercase})" + added_ranges("Lu");
+  if (name == "lower") return R"(\p{Lowercase})" + added_ranges("Ll");
+  if (name == "punct") return R"(\p{P}\p{S})" + added_ranges("P") + added_ranges("S");
+  if (name == "cntrl") return R"(\x{0}-\x{1F}\x{7F}-\x{9F})";
+  return {};
+}
+
 // Oniguruma's names of general categories as the two letters.
 std::string short_property(std::string_view name) {
   if (name == "Letter") return "L";
@@ -50,7 +73,7 @@ class Translator {
       const char c = in_[at_];
       if (c == '\\') {
         atom_ = out_.size();
-        SWITCHYARD_TRY(escape(false));
+        SWITCHYARD_TRY(escape());
       } else if (c == '[') {
         atom_ = out_.size();
         SWITCHYARD_TRY(character_class());
@@ -118,45 +141,67 @@ class Translator {
     for (; flags && at_ < end; ++at_) out_ += in_[at_] == 'm' ? 's' : in_[at_];
   }
 
-  Status escape(bool in_class) {
+  // An escape outside of a class.
+  Status escape() {
+    if (at_ + 1 < in_.size() && (in_[at_ + 1] == 'b' || in_[at_ + 1] == 'B')) {
+      const bool edge = in_[at_ + 1] == 'b';
+      at_ += 2;
+      const std::string word = "[" + word_class() + "]";
+      out_ += edge ? "(?:(?<=" + word + ")(?!" + word + ")|(?<!" + word + ")(?=" + word + "))"
+                   : "(?:(?<=" + word + ")(?=" + word + ")|(?<!" + word + ")(?!" + word + "))";
+      return {};
+    }
+    CharacterClass one;
+    SWITCHYARD_ASSIGN(const bool is_class, class_escape(one, false));
+    if (is_class) {
+      out_ += one.expression();
+      return {};
+    }
+    if (at_ + 1 >= in_.size()) return refused("a lone backslash");
+    out_ += '\\';
+    ++at_;
+    copy_character(out_);
+    return {};
+  }
+
+  // What stands between brackets, or one part of an intersection.
+  struct CharacterClass {
+    std::string inside;               // of a class of PCRE2
+    std::vector<std::string> others;  // expressions of one character that no inside can say
+    bool negated = false;
+    // Matches one character.
+    std::string expression() const {
+      if (others.empty()) {
+        if (inside.empty()) return negated ? R"([\x{0}-\x{10FFFF}])" : "(?!)";
+        return (negated ? "[^" : "[") + inside + "]";
+      }
+      std::string any;
+      if (!inside.empty()) any = "[" + inside + "]";
+      for (const auto& other : others) any += (any.empty() ? "" : "|") + other;
+      return negated ? "(?:(?!" + any + R"()[\x{0}-\x{10FFFF}]))" : "(?:" + any + ")";
+    }
+  };
+
+  // An escape that stands for a set of characters, added to a class; false, and nothing read, for another.
+  Result<bool> class_escape(CharacterClass& into, bool in_brackets) {
     if (at_ + 1 >= in_.size()) return refused("a lone backslash");
     const char c = in_[at_ + 1];
-    const auto put = [&](bool negated, std::string_view inside) {
-      if (in_class) {
-        out_ += inside;
+    const auto put = [&](bool negated, const std::string& inside) {
+      if (negated) {
+        into.others.push_back("[^" + inside + "]");
       } else {
-        out_ += negated ? "[^" : "[";
-        out_ += inside;
-        out_ += "]";
+        into.inside += inside;
       }
     };
     switch (c) {
-      case 's':
-        at_ += 2;
-        put(false, kSpace);
-        return {};
-      case 'S':
-        at_ += 2;
-        put(false, kNotSpace);
-        return {};
+      case 's': put(false, std::string(kSpace)); break;
+      case 'S': put(false, std::string(kNotSpace)); break;
       case 'h':
-        at_ += 2;
-        put(false, "0-9a-fA-F");
-        return {};
+      case 'H': put(c == 'H', "0-9a-fA-F"); break;
       case 'd':
-      case 'D':
+      case 'D': put(c == 'D', R"(\p{Nd})" + added_ranges("Nd")); break;
       case 'w':
-      case 'W': {
-        const bool negated = c == 'D' || c == 'W';
-        if (negated && in_class) return refused(fmt::format("\\{} in a class", c));
-        const bool word = c == 'w' || c == 'W';
-        std::string inside = word ? R"(\p{L}\p{M}\p{Nd}\p{Pc})" : R"(\p{Nd})";
-        inside += added_ranges("Nd");
-        if (word) inside += added_ranges("L") + added_ranges("M") + added_ranges("Pc");
-        at_ += 2;
-        put(negated, inside);
-        return {};
-      }
+      case 'W': put(c == 'W', word_class(!in_brackets)); break;
       case 'p':
       case 'P': {
         const size_t close = in_.find('}', at_);
@@ -170,61 +215,85 @@ class Translator {
           name.remove_prefix(1);
         }
         const std::string property = short_property(name);
-        const std::string added = property.size() <= 2 ? added_ranges(property) : "";
-        if (negated && in_class && !added.empty()) return refused("a negated property in a class");
+        put(negated, "\\p{" + property + "}" + (property.size() <= 2 ? added_ranges(property) : ""));
         at_ = close + 1;
-        if (in_class && negated) {
-          out_ += "\\P{" + property + "}";
-        } else {
-          put(negated, "\\p{" + property + "}" + added);
-        }
-        return {};
+        return true;
       }
       case 'u':
-        if (at_ + 6 <= in_.size()) {
-          out_ += "\\x{" + std::string(in_.substr(at_ + 2, 4)) + "}";
-          at_ += 6;
-          return {};
-        }
-        return refused("\\u without four digits");
-      default: {
-        out_ += '\\';
-        ++at_;
-        const size_t start = at_;
-        next_code_point(in_, at_);
-        out_ += in_.substr(start, at_ - start);
-        return {};
-      }
+        if (at_ + 6 > in_.size()) return refused("\\u without four digits");
+        into.inside += "\\x{" + std::string(in_.substr(at_ + 2, 4)) + "}";
+        at_ += 6;
+        return true;
+      default: return false;
     }
+    at_ += 2;
+    return true;
+  }
+
+  void copy_character(std::string& out) {
+    const size_t start = at_;
+    next_code_point(in_, at_);
+    out += in_.substr(start, at_ - start);
   }
 
   Status character_class() {
-    out_ += in_[at_++];
-    if (at_ < in_.size() && in_[at_] == '^') out_ += in_[at_++];
+    SWITCHYARD_ASSIGN(const std::string expression, class_expression(0));
+    out_ += expression;
+    return {};
+  }
+
+  // From a bracket to its partner. a&&b is what both match, and binds less than anything else.
+  Result<std::string> class_expression(int depth) {
+    if (depth > 16) return refused("a class nested deeper than 16");
+    ++at_;
+    const bool negated = at_ < in_.size() && in_[at_] == '^';
+    if (negated) ++at_;
+    std::vector<CharacterClass> parts(1);
     for (bool first = true;; first = false) {
+      CharacterClass& part = parts.back();
       if (at_ >= in_.size()) return refused("a class without its end");
       const char c = in_[at_];
       if (c == ']' && !first) break;
       if (c == '\\') {
-        SWITCHYARD_TRY(escape(true));
+        SWITCHYARD_ASSIGN(const bool is_class, class_escape(part, true));
+        if (is_class) continue;
+        part.inside += '\\';
+        ++at_;
+        copy_character(part.inside);
       } else if (c == '[') {
         const size_t close = in_.find(":]", at_);
         if (at_ + 1 < in_.size() && in_[at_ + 1] == ':' && close != std::string_view::npos) {
-          out_ += in_.substr(at_, close + 2 - at_);
+          const std::string_view name = in_.substr(at_ + 2, close - at_ - 2);
+          const std::string inside = posix_class(name.starts_with('^') ? name.substr(1) : name);
+          if (inside.empty()) {
+            part.inside += in_.substr(at_, close + 2 - at_);
+          } else if (name.starts_with('^')) {
+            part.others.push_back("[^" + inside + "]");
+          } else {
+            part.inside += inside;
+          }
           at_ = close + 2;
         } else {
-          return refused("a class inside a class");
+          SWITCHYARD_ASSIGN(std::string inner, class_expression(depth + 1));
+          part.others.push_back(std::move(inner));
         }
       } else if (c == '&' && in_.substr(at_, 2) == "&&") {
-        return refused("&& in a class");
+        parts.emplace_back();
+        at_ += 2;
       } else {
-        const size_t start = at_;
-        next_code_point(in_, at_);
-        out_ += in_.substr(start, at_ - start);
+        if (c == ']') part.inside += '\\';
+        copy_character(part.inside);
       }
     }
-    out_ += in_[at_++];
-    return {};
+    ++at_;
+    if (parts.size() == 1) {
+      parts[0].negated = negated;
+      return parts[0].expression();
+    }
+    std::string both = "(?:";
+    for (size_t i = 1; i < parts.size(); ++i) both += "(?=" + parts[i].expression() + ")";
+    both += parts[0].expression() + ")";
+    return negated ? "(?:(?!" + both + R"()[\x{0}-\x{10FFFF}]))" : both;
   }
 
   std::string_view in_;

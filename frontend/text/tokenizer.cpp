@@ -52,6 +52,13 @@ struct Tokenizer::Impl {
     return out;
   }
 
+  bool keeps_first(std::string_view text) const {
+    if (normalizer.empty() || text.empty()) return true;
+    size_t end = 0;
+    next_code_point(text, end);
+    return !normalize(text.substr(0, end)).empty();
+  }
+
   Status load(const json::object& file);
   Status load_added(std::vector<AddedToken> list);
   void index_tokens();
@@ -259,7 +266,8 @@ std::vector<int32_t> Tokenizer::encode(std::string_view utf8, bool add_special_t
       out.push_back(segment.id);
       continue;
     }
-    const bool at_origin = segment.text.data() == utf8.data();
+    // Where the normalizer drops the first character, the first piece begins behind it.
+    const bool at_origin = segment.text.data() == utf8.data() && impl_->keeps_first(segment.text);
     std::string normalized;
     std::string_view text = segment.text;
     if (!impl_->normalizer.empty()) {
@@ -377,7 +385,8 @@ std::string StreamDecoder::fresh(bool all) {
     sent_ = text_.size();
   }
   text_.resize(settled);
-  const size_t done = std::min(sent_, settled);
+  if (!out.empty()) run_->settle(text_);
+  const size_t done = std::min(sent_, text_.size());
   text_.erase(0, done);
   sent_ -= done;
   return out;

@@ -38,23 +38,47 @@ class ByteFallback : public DecoderStage {
 
  private:
   struct State : WholeTokens<State> {
-    std::string run;
+    std::string run;        // bytes that are not given out
+    bool given = false;     // the run's beginning is, as a part of its token
+    bool broken = false;    // the run can become no text: its bytes are given out as they come
+    Utf8Repair check;       // of the run's last character
+    std::string character;  // its bytes
+
     void token(std::string token, TokenParts& out) {
-      if (const auto byte = byte_of(token)) {
-        run += *byte;
+      const auto byte = byte_of(token);
+      if (!byte) {
+        finish(out);
+        out.push_back({std::move(token), true});
         return;
       }
-      finish(out);
-      out.push_back({std::move(token), true});
+      run += *byte;
+      character += *byte;
+      std::string repaired;
+      check.push({&*byte, 1}, repaired);
+      if (!broken && !check.holds()) {
+        broken = character.size() > 4 || !is_valid_utf8(character);
+        character.clear();
+      }
+      if (broken) give_broken(out);
+    }
+    void give_broken(TokenParts& out) {
+      if (given) out.push_back({std::string(), true});
+      given = false;
+      for (size_t i = 0; i < run.size(); ++i) out.push_back({std::string(kReplacement), true});
+      run.clear();
     }
     void finish(TokenParts& out) {
-      if (run.empty()) return;
-      if (is_valid_utf8(run)) {
+      if (check.holds() || broken) {
+        give_broken(out);
+      } else if (given || !run.empty()) {
         out.push_back({run, true});
-      } else {
-        for (size_t i = 0; i < run.size(); ++i) out.push_back({std::string(kReplacement), true});
       }
-      run.clear();
+      *this = State();
+    }
+    void settle(TokenParts& out) {
+      if (run.empty() || broken || check.holds()) return;
+      out.push_back({std::exchange(run, {}), false});
+      given = true;
     }
   };
 };

@@ -17,6 +17,9 @@ class ValueFlow : public DecoderStage::Flow {
   std::unique_ptr<Flow> clone() const override { return std::make_unique<ValueFlow>(*this); }
   void push(TokenPart part, TokenParts& out) override { state_.push(std::move(part), out); }
   void finish(TokenParts& out) override { state_.finish(out); }
+  void settle(TokenParts& out) override {
+    if constexpr (requires { state_.settle(out); }) state_.settle(out);
+  }
 
  private:
   State state_;

@@ -18,41 +18,9 @@ class PublishedTokenizer : public ::testing::TestWithParam<const char*> {
   std::string file(const char* name) const { return std::string("text/") + GetParam() + "/" + name; }
 };
 
-TEST_P(PublishedTokenizer, EncodesAndDecodesAsTheReference) {
-  const auto lines = read_lines(file("vectors.jsonl.zst"));
-  ASSERT_GT(lines.size(), 1900u);
-  for (const auto& line : lines) {
-    const std::string text = text_of(line.at("text"));
-    const auto special = ids_of(line.at("ids_special"));
-    ASSERT_EQ(tokenizer_->encode(text, false), ids_of(line.at("ids"))) << text;
-    ASSERT_EQ(tokenizer_->encode(text, true), special) << text;
-    ASSERT_EQ(tokenizer_->decode(special, false), text_of(line.at("decoded")));
-    ASSERT_EQ(tokenizer_->decode(special, true), text_of(line.at("decoded_clean")));
-  }
-}
-
 TEST_P(PublishedTokenizer, EncodesAsLlamaCpp) {
   for (const auto& line : read_lines(file("llamacpp.jsonl.zst"))) {
     ASSERT_EQ(tokenizer_->encode(text_of(line.at("text")), false), ids_of(line.at("ids"))) << line.at("text");
-  }
-}
-
-TEST_P(PublishedTokenizer, StreamsEveryPieceWhenItIsWhole) {
-  const auto lines = read_lines(file("vectors_stream.jsonl.zst"));
-  ASSERT_EQ(lines.size(), 200u);
-  for (const auto& line : lines) {
-    StreamDecoder stream(tokenizer_, line.at("skip_special_tokens").as_bool());
-    const auto ids = ids_of(line.at("ids"));
-    const auto& pieces = line.at("pieces").as_array();
-    std::string all;
-    for (size_t i = 0; i < ids.size(); ++i) {
-      const std::string piece = stream.push(ids[i]);
-      ASSERT_EQ(piece, text_of(pieces[i])) << "piece " << i << " of " << line.at("text");
-      all += piece;
-    }
-    const std::string rest = stream.flush();
-    ASSERT_EQ(rest, text_of(line.at("flush")));
-    ASSERT_EQ(all + rest, text_of(line.at("text")));
   }
 }
 
@@ -81,6 +49,108 @@ TEST_P(PublishedTokenizer, LongPiecesTakeNoQuadraticTime) {
 INSTANTIATE_TEST_SUITE_P(Kinds, PublishedTokenizer, ::testing::Values("qwen2", "deepseek-llm"), [](const auto& param) {
   return std::string(param.param) == "qwen2" ? "Qwen2" : "DeepseekLlm";
 });
+
+// The small tokenizers as well: byte-fallback (BPE without a pre-tokenizer), unigram-small, wordpiece-small.
+class EveryTokenizer : public PublishedTokenizer {};
+
+TEST_P(EveryTokenizer, EncodesAndDecodesAsTheReference) {
+  const auto lines = read_lines(file("vectors.jsonl.zst"));
+  ASSERT_GE(lines.size(), 400u);
+  for (const auto& line : lines) {
+    const std::string text = text_of(line.at("text"));
+    const auto special = ids_of(line.at("ids_special"));
+    ASSERT_EQ(tokenizer_->encode(text, false), ids_of(line.at("ids"))) << text;
+    ASSERT_EQ(tokenizer_->encode(text, true), special) << text;
+    ASSERT_EQ(tokenizer_->decode(special, false), text_of(line.at("decoded")));
+    ASSERT_EQ(tokenizer_->decode(special, true), text_of(line.at("decoded_clean")));
+  }
+}
+
+TEST_P(EveryTokenizer, StreamsEveryPieceWhenItIsWhole) {
+  const auto lines = read_lines(file("vectors_stream.jsonl.zst"));
+  ASSERT_EQ(lines.size(), 200u);
+  for (const auto& line : lines) {
+    StreamDecoder stream(tokenizer_, line.at("skip_special_tokens").as_bool());
+    const auto ids = ids_of(line.at("ids"));
+    const auto& pieces = line.at("pieces").as_array();
+    std::string all;
+    for (size_t i = 0; i < ids.size(); ++i) {
+      const std::string piece = stream.push(ids[i]);
+      ASSERT_EQ(piece, text_of(pieces[i])) << "piece " << i << " of " << line.at("text");
+      all += piece;
+    }
+    const std::string rest = stream.flush();
+    ASSERT_EQ(rest, text_of(line.at("flush")));
+    ASSERT_EQ(all + rest, text_of(line.at("text")));
+  }
+}
+
+TEST_P(EveryTokenizer, LongTextsTakeLinearTime) {
+  // Quadratic work on these would run into the test's time limit of minutes. Words of one token come back whole.
+  for (const char* unit : {"a", " ", "k", "▁", "\u0301", "<0x41>"}) {
+    std::string text;
+    while (text.size() < 300'000) text += unit;
+    const auto ids = tokenizer_->encode(text, false);
+    const std::string decoded = tokenizer_->decode(ids, false);
+    StreamDecoder stream(tokenizer_, false);
+    std::string streamed;
+    for (const int32_t id : ids) streamed += stream.push(id);
+    streamed += stream.flush();
+    EXPECT_TRUE(streamed == decoded) << unit;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, EveryTokenizer,
+                         ::testing::Values("qwen2", "deepseek-llm", "byte-fallback", "unigram-small",
+                                           "wordpiece-small"),
+                         [](const auto& param) {
+                           std::string name = param.param;
+                           std::erase(name, '-');
+                           return name;
+                         });
+
+// Random configurations of every kind (tests/tools/fuzz_tokenizers.py), with the library's answers.
+TEST(Configurations, EncodeDecodeAndStreamAsTheReference) {
+  const auto lines = read_lines("text/configurations.jsonl.zst");
+  ASSERT_GE(lines.size(), 150u);
+  size_t cases = 0;
+  for (size_t i = 0; i < lines.size(); ++i) {
+    const auto result = Tokenizer::parse(boost::json::serialize(lines[i].at("tokenizer")), "");
+    ASSERT_TRUE(result.ok()) << "line " << i << ": " << result.error().message;
+    const auto& tokenizer = *result;
+    for (const auto& value : lines[i].at("cases").as_array()) {
+      const auto& one = value.as_object();
+      SCOPED_TRACE("line " + std::to_string(i) + ": " + boost::json::serialize(one));
+      ++cases;
+      if (one.contains("text")) {
+        ASSERT_EQ(tokenizer->encode(text_of(one.at("text")), false), ids_of(one.at("ids")));
+        ASSERT_EQ(tokenizer->encode(text_of(one.at("text")), true), ids_of(one.at("ids_special")));
+      } else if (one.contains("decoded")) {
+        ASSERT_EQ(tokenizer->decode(ids_of(one.at("ids")), false), text_of(one.at("decoded")));
+        ASSERT_EQ(tokenizer->decode(ids_of(one.at("ids")), true), text_of(one.at("decoded_clean")));
+      } else {
+        StreamDecoder stream(tokenizer, one.at("skip_special_tokens").as_bool());
+        const auto ids = ids_of(one.at("ids"));
+        for (size_t k = 0; k < ids.size(); ++k) ASSERT_EQ(stream.push(ids[k]), text_of(one.at("pieces").as_array()[k]));
+        ASSERT_EQ(stream.flush(), text_of(one.at("flush")));
+      }
+    }
+  }
+  EXPECT_GT(cases, 3000u);
+}
+
+TEST(SmallTokenizers, TokenBytesAreThoseInTheMiddleOfAText) {
+  const auto bytes = [](const char* name, std::string_view token) {
+    const auto tokenizer = published_tokenizer(name);
+    return std::string(tokenizer->token_bytes(tokenizer->token_to_id(token).value_or(-1)));
+  };
+  EXPECT_EQ(bytes("byte-fallback", "▁"), " ");
+  EXPECT_EQ(bytes("byte-fallback", "<0xE2>"), "\xE2");
+  EXPECT_EQ(bytes("byte-fallback", "</s>"), "</s>");
+  EXPECT_EQ(bytes("unigram-small", "▁"), " ");
+  EXPECT_EQ(bytes("wordpiece-small", "##e"), "e");
+  EXPECT_EQ(bytes("wordpiece-small", "a"), " a");
+}
 
 TEST(GoldenTokenizer, EncodesTheReferencePrompts) {
   const std::string golden = std::string(SWITCHYARD_TEST_DATA) + "/golden";
