@@ -224,14 +224,16 @@ def latency(results, model, directory, streams=8, prompts=6, prompt_tokens=2048)
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="kernels,engine,cluster", help="and context (minutes of long prompts) and latency: of the last model")
+    parser.add_argument("--only", default="kernels,engine,cluster", help="and context (minutes of long prompts) and latency: of the last model; tokenizers")
     parser.add_argument("--models", default="small-qwen3moe,medium-qwen3moe")
     parser.add_argument("--checkpoints", type=pathlib.Path, default=ROOT / "build" / "bench")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--csv", type=pathlib.Path, default=ROOT / "build" / "bench" / "results.csv")
     a = parser.parse_args()
     parts = a.only.split(",")
-    if unknown := set(parts) - {"kernels", "engine", "cluster", "context", "latency"}:
+    if "tokenizers" in parts:
+        subprocess.run([sys.executable, ROOT / "tests" / "bench" / "tokenizer_table.py"], check=True)
+    if unknown := set(parts) - {"kernels", "engine", "cluster", "context", "latency", "tokenizers"}:
         parser.error(f"--only: no part {', '.join(sorted(unknown))}")
     results = Results(a.csv)
     print(f"commit {results.stamp[0]}, {results.stamp[1]}, {results.stamp[2]}")
