@@ -1,0 +1,44 @@
+// A tokenizer's tokens as bytes, in a trie: what masks are computed over.
+//
+// Thread: constant once built. Memory: 12 bytes a node; a vocabulary of 128k tokens has about 300,000.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace switchyard::structured {
+
+class Vocabulary {
+ public:
+  // A token's bytes by id; an empty one (special, or without a text) is never allowed by a grammar.
+  explicit Vocabulary(const std::vector<std::string_view>& tokens);
+
+  uint32_t size() const { return static_cast<uint32_t>(offsets_.size() - 1); }  // ids are below
+  size_t mask_words() const { return (size() + 31) / 32; }
+  std::string_view bytes(int32_t id) const;
+
+  // In preorder: a node's subtree follows it, up to node `end`. Node 0 is the root, the empty text.
+  struct Node {
+    uint32_t end;
+    uint32_t tokens;  // where the tokens that end here begin in ids(); they end where the next node's begin
+    uint16_t depth;
+    uint8_t byte;
+  };
+  std::span<const Node> nodes() const { return {nodes_.data(), nodes_.size() - 1}; }
+  std::span<const int32_t> ids_at(uint32_t node) const {
+    return {ids_.data() + nodes_[node].tokens, ids_.data() + nodes_[node + 1].tokens};
+  }
+  size_t memory_bytes() const;
+
+ private:
+  std::string bytes_;
+  std::vector<uint32_t> offsets_;
+  std::vector<Node> nodes_;  // and one more, the end
+  std::vector<int32_t> ids_;
+};
+
+}  // namespace switchyard::structured
