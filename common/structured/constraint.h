@@ -26,11 +26,11 @@ struct Constraint {
     kGrammar,     // text: EBNF
   };
   Kind kind = Kind::kJsonObject;
-  std::string text;
+  std::string text = {};
   bool open_objects = false;  // kJsonSchema: as the standard has them (json_schema.h)
   // The answer begins behind the first of these bytes ("</think>") and line breaks; before them anything goes.
   // "" = at once.
-  std::string begins_after;
+  std::string begins_after = {};
 
   bool operator==(const Constraint&) const = default;
 };
