@@ -62,7 +62,7 @@ Result<Grammar> grammar_of(const Constraint& constraint) {
   return Error{Errc::kInvalid, "a kind of constraint that is not known"};
 }
 
-// Anything up to the first occurrence of the marker, as the automaton of Knuth, Morris and Pratt: a rule for each
+// Anything up to the first occurrence of the marker, which may be a special token, but no other special tokens: as the automaton of Knuth, Morris and Pratt: a rule for each
 // number of bytes of the marker that were just read. Their calls stand in last place, and cost no stack.
 Expr up_to(Grammar& grammar, const std::string& marker) {
   const size_t length = marker.size();
@@ -72,6 +72,7 @@ Expr up_to(Grammar& grammar, const std::string& marker) {
   for (size_t read = 0; read < length; ++read) {
     std::map<size_t, ByteSet> targets;
     for (uint32_t byte = 0; byte < 256; ++byte) {
+      if (byte == static_cast<uint8_t>(Vocabulary::kSpecial)) continue;
       const std::string seen = marker.substr(0, read) + static_cast<char>(byte);
       size_t next = seen.size();
       while (!marker.starts_with(std::string_view(seen).substr(seen.size() - next))) --next;
@@ -82,6 +83,7 @@ Expr up_to(Grammar& grammar, const std::string& marker) {
       const Expr after = next == length ? grammar.empty() : grammar.call(states[next]);
       choices.push_back(grammar.sequence({grammar.bytes(bytes), after}));
     }
+    choices.push_back(grammar.literal(Vocabulary::kSpecial + marker));
     grammar.define(states[read], grammar.choice(std::move(choices)));
   }
   return grammar.call(states[0]);

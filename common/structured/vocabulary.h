@@ -14,7 +14,10 @@ namespace switchyard::structured {
 
 class Vocabulary {
  public:
-  // A token's bytes by id; an empty one (special, or without a text) is never allowed by a grammar.
+  // A special token has this byte before its text: no UTF-8 has it, so that only a grammar that says so takes one.
+  static constexpr char kSpecial = '\xFF';
+
+  // A token's bytes by id; an empty one is never allowed by a grammar.
   explicit Vocabulary(const std::vector<std::string_view>& tokens);
 
   uint32_t size() const { return static_cast<uint32_t>(offsets_.size() - 1); }  // ids are below
