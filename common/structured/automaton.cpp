@@ -211,6 +211,57 @@ class AutomatonCompiler {
 
 Result<Automaton> Automaton::compile(const Grammar& grammar) { return AutomatonCompiler(grammar).run(); }
 
+std::optional<State> Automaton::after(State state, uint8_t first, uint8_t last) const {
+  for (const ByteEdge& edge : bytes(state))
+    if (edge.first <= first && last <= edge.last) return edge.target;
+  return std::nullopt;
+}
+
+std::optional<State> Automaton::after_plain_character(State state) const {
+  struct Range {
+    uint8_t first;
+    uint8_t last;
+  };
+  // The well-formed sequences of UTF-8 (The Unicode Standard, table 3-7), ASCII without quote and backslash.
+  static constexpr Range kTail{0x80, 0xBF};
+  static const std::vector<std::vector<Range>> kForms = {
+      {{0x20, 0x21}},
+      {{0x23, 0x5B}},
+      {{0x5D, 0x7F}},
+      {{0xC2, 0xDF}, kTail},
+      {{0xE0, 0xE0}, {0xA0, 0xBF}, kTail},
+      {{0xE1, 0xEC}, kTail, kTail},
+      {{0xED, 0xED}, {0x80, 0x9F}, kTail},
+      {{0xEE, 0xEF}, kTail, kTail},
+      {{0xF0, 0xF0}, {0x90, 0xBF}, kTail, kTail},
+      {{0xF1, 0xF3}, kTail, kTail, kTail},
+      {{0xF4, 0xF4}, {0x80, 0x8F}, kTail, kTail},
+  };
+  std::optional<State> common;
+  for (const auto& form : kForms) {
+    State at = state;
+    for (const Range& range : form) {
+      // A state between the bytes of a character that had another way on would be a way that is not seen here.
+      if (!calls(at).empty() || (at != state && accepts(at))) return std::nullopt;
+      const std::optional<State> next = after(at, range.first, range.last);
+      if (!next) return std::nullopt;
+      at = *next;
+    }
+    if (common && *common != at) return std::nullopt;
+    common = at;
+  }
+  return common;
+}
+
+bool Automaton::takes_plain_bytes(State state) const {
+  const auto edges = bytes(state);
+  return std::any_of(edges.begin(), edges.end(), [](const ByteEdge& edge) {
+    for (uint32_t byte = edge.first; byte <= edge.last; ++byte)
+      if (byte >= 0x20 && byte != '"' && byte != '\\') return true;
+    return false;
+  });
+}
+
 size_t Automaton::memory_bytes() const {
   return states_.size() * sizeof(StateEntry) + byte_edges_.size() * sizeof(ByteEdge) +
          call_edges_.size() * sizeof(CallEdge);

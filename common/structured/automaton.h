@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -49,6 +50,10 @@ class Automaton {
   }
   // Accepts, and there is nothing else to do.
   bool only_accepts(State state) const { return accepts(state) && bytes(state).empty() && calls(state).empty(); }
+  // Where every plain character (vocabulary.h) leads alike, by its bytes alone; none where they differ.
+  std::optional<State> after_plain_character(State state) const;
+  // Whether some byte of plain characters leads on.
+  bool takes_plain_bytes(State state) const;
   size_t state_count() const { return states_.size() - 1; }
   // Bytes of one class are alike in every state.
   uint8_t byte_class(uint8_t byte) const { return class_of_[byte]; }
@@ -62,6 +67,8 @@ class Automaton {
     bool accepts = false;
   };
   friend class AutomatonCompiler;
+  // Where all bytes of a range lead alike.
+  std::optional<State> after(State state, uint8_t first, uint8_t last) const;
 
   std::vector<StateEntry> states_;  // and one more, the end
   std::vector<ByteEdge> byte_edges_;

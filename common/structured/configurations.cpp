@@ -122,9 +122,20 @@ Configuration Configurations::popped(Stack stack) {
   return *stacks_[stack].popped;
 }
 
+uint32_t Configurations::plain_run(State state) const {
+  uint32_t run = 0;
+  for (; run < Vocabulary::kPlainCharactersMax; ++run) {
+    const std::optional<State> next = automaton_.after_plain_character(state);
+    if (!next || automaton_.accepts(*next) || !automaton_.calls(*next).empty()) break;
+    state = *next;
+  }
+  if (run == Vocabulary::kPlainCharactersMax) return run;
+  return automaton_.takes_plain_bytes(state) ? 0 : run;
+}
+
 template <typename Visit>
-void Configurations::walk(uint32_t node, Configuration from, Visit visit) {
-  const auto nodes = vocabulary_.nodes();
+void Configurations::walk(const Trie& trie, uint32_t node, Configuration from, Visit visit) {
+  const auto nodes = trie.nodes();
   const uint32_t end = nodes[node].end;
   const uint32_t depth = nodes[node].depth;
   std::vector<Configuration> path{from};  // by depth below the node
@@ -152,9 +163,16 @@ const Configurations::Base& Configurations::base(State state) {
   const Configuration alone = end_closure();
   kept = std::make_unique<Base>();
   std::vector<uint32_t> mask(vocabulary_.mask_words());
-  const auto nodes = vocabulary_.nodes();
-  walk(0, alone, [&](uint32_t node, Configuration at) {
-    for (const int32_t id : vocabulary_.ids_at(node)) set_bit(mask, id);
+  const uint32_t run = plain_run(state);
+  const Trie& trie = run > 0 ? vocabulary_.not_plain() : vocabulary_.all();
+  kept->trie = &trie;
+  if (run > 0) {
+    const auto plain = vocabulary_.plain(run);
+    std::copy(plain.begin(), plain.end(), mask.begin());
+  }
+  const auto nodes = trie.nodes();
+  walk(trie, 0, alone, [&](uint32_t node, Configuration at) {
+    for (const int32_t id : trie.ids_at(node)) set_bit(mask, id);
     if (configurations_[at].ends && nodes[node].end > node + 1) kept->exits.push_back(node);
   });
   kept->inside = TokenSet::of(mask);
@@ -194,8 +212,8 @@ Status Configurations::fill_mask(Configuration at, MaskView mask) {
     const Configuration after = popped(item.stack);
     if (configurations_[after].items.empty()) continue;
     for (const uint32_t exit : own.exits) {
-      walk(exit, after, [&](uint32_t node, Configuration) {
-        for (const int32_t id : vocabulary_.ids_at(node)) set_bit(mask, id);
+      walk(*own.trie, exit, after, [&](uint32_t node, Configuration) {
+        for (const int32_t id : own.trie->ids_at(node)) set_bit(mask, id);
       });
     }
   }

@@ -8,7 +8,7 @@
 // holds those tokens, and the places in the vocabulary's trie where the rule's end is reached. Only from those places
 // on does the stack matter, and the trie below them is walked with it. (The split is that of Dong et al.: "XGrammar:
 // Flexible and Efficient Structured Generation Engine", 2024, section 3.1; there the second kind is checked token by
-// token.)
+// token.) Where a state takes plain text of any kind, as inside of a JSON string, the plain tokens need no walk at all.
 //
 // Thread: one at a time. Bounds: memory_bytes() is for the owner to look at: it grows with every new configuration.
 // kTooLarge where a text has more than kItemsMax stacks, or one mask costs more than kStepsMax or kNodesMax.
@@ -79,7 +79,8 @@ class Configurations {
   };
   struct Base {
     TokenSet inside;
-    std::vector<uint32_t> exits;  // nodes of the trie that have more below them
+    const Trie* trie = nullptr;
+    std::vector<uint32_t> exits;  // nodes of that trie that have more below them
   };
   struct ItemsHash {
     size_t operator()(const std::pair<std::vector<Item>, bool>& key) const;
@@ -96,9 +97,12 @@ class Configurations {
   Configuration end_closure();
   Configuration popped(Stack stack);
   const Base& base(State state);
+  // Of plain characters that `state` takes one after the other, all alike and within its rule, as many as
+  // Vocabulary::kPlainCharactersMax; and none more than these. 0 where that is not so.
+  uint32_t plain_run(State state) const;
   // Walks the trie below `node` and calls visit(node, configuration) for all that fits.
   template <typename Visit>
-  void walk(uint32_t node, Configuration from, Visit visit);
+  void walk(const Trie& trie, uint32_t node, Configuration from, Visit visit);
   void account(size_t bytes) { memory_bytes_ += bytes; }
 
   const Automaton& automaton_;

@@ -62,8 +62,9 @@ Result<Grammar> grammar_of(const Constraint& constraint) {
   return Error{Errc::kInvalid, "a kind of constraint that is not known"};
 }
 
-// Anything up to the first occurrence of the marker, which may be a special token, but no other special tokens: as the automaton of Knuth, Morris and Pratt: a rule for each
-// number of bytes of the marker that were just read. Their calls stand in last place, and cost no stack.
+// Anything up to the first occurrence of the marker, which may be a special token, but no other special tokens: as the
+// automaton of Knuth, Morris and Pratt: a rule for each number of bytes of the marker that were just read. Their calls
+// stand in last place, and cost no stack.
 Expr up_to(Grammar& grammar, const std::string& marker) {
   const size_t length = marker.size();
   std::vector<Rule> states;
