@@ -33,7 +33,8 @@ class ConstraintReader {
     }
   }
 
-  void tool_choice(const json::value& tools) {
+  void tool_choice(ChatRequest& request) {
+    const json::value& tools = request.tools;
     const json::value* choice = fields_.find("tool_choice");
     if (choice == nullptr || !tools.is_array()) return;
     const bool required = choice->is_string() && choice->get_string() == "required";
@@ -48,7 +49,8 @@ class ConstraintReader {
         return fields_.fail("Invalid 'tools': each tool needs a 'function' with a 'name'.", "tools", "invalid_value");
       functions.push_back(*function);
     }
-    if (!required) return named(*choice, functions);
+    request.must_call = true;
+    if (!required) return named(*choice, functions, request.must_call_function);
     json::array calls;
     json::object definitions;
     for (json::value& function : functions) {
@@ -92,7 +94,7 @@ class ConstraintReader {
     return true;
   }
 
-  void named(const json::value& choice, const json::array& functions) {
+  void named(const json::value& choice, const json::array& functions, std::string& chosen) {
     const json::object& object = choice.get_object();
     const json::value* function = object.if_contains("function");
     const json::value* name =
@@ -106,6 +108,7 @@ class ConstraintReader {
           fmt::format("Invalid 'tool_choice': no tool is called '{}'.", std::string_view(name->get_string())),
           "tool_choice", "invalid_value");
     }
+    chosen = std::string(name->get_string());
     set("tool_choice", "tools",
         {.kind = Constraint::Kind::kJsonSchema, .text = json::serialize(parameters_of(*found))});
   }
@@ -216,9 +219,8 @@ void read_constraint(RequestFields& fields, const ModelFacts& model, wire::Sampl
   ConstraintReader(fields, model, sampling).read();
 }
 
-void read_tool_choice(RequestFields& fields, const ModelFacts& model, const json::value& tools,
-                      wire::Sampling& sampling) {
-  ConstraintReader(fields, model, sampling).tool_choice(tools);
+void read_tool_choice(RequestFields& fields, const ModelFacts& model, ChatRequest& request) {
+  ConstraintReader(fields, model, request.sampling).tool_choice(request);
 }
 
 void begin_after(std::string_view marker, wire::Sampling& sampling) {

@@ -16,10 +16,9 @@ namespace switchyard::http {
 // All of them but tool_choice, into sampling.constraint.
 void read_constraint(RequestFields& fields, const ModelFacts& model, wire::Sampling& sampling);
 
-// tool_choice "required": a JSON array of {"name","parameters"} of `tools`, as vLLM; a named function: its arguments as
-// a JSON object. Other values are not looked at. After read_constraint().
-void read_tool_choice(RequestFields& fields, const ModelFacts& model, const boost::json::value& tools,
-                      wire::Sampling& sampling);
+// tool_choice "required": a JSON array of {"name","parameters"} of its tools, as vLLM; a named function: its arguments
+// as a JSON object. Other values are not looked at. After read_constraint().
+void read_tool_choice(RequestFields& fields, const ModelFacts& model, ChatRequest& request);
 
 // The constraint, if there is one, begins behind the marker that ends the model's reasoning.
 void begin_after(std::string_view marker, wire::Sampling& sampling);

@@ -324,7 +324,7 @@ std::optional<ApiError> parse_chat(const json::object& body, const ModelFacts& m
     request.sampling.set_top_logprobs(static_cast<uint32_t>(*count));
   }
   read_constraint(fields, model, request.sampling);
-  read_tool_choice(fields, model, request.tools, request.sampling);
+  read_tool_choice(fields, model, request);
   return fields.error();
 }
 

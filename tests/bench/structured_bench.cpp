@@ -191,8 +191,8 @@ int run(int argc, char** argv) {
   const std::vector<std::string_view> views(tokens.begin(), tokens.end());
   const auto begin = Clock::now();
   const auto vocabulary = std::make_shared<const Vocabulary>(views);
-  std::printf("# vocabulary %u tokens, %zu nodes, built in %.0f ms\n", vocabulary->size(), vocabulary->all().nodes().size(),
-              microseconds(Clock::now() - begin) / 1000);
+  std::printf("# vocabulary %u tokens, %zu nodes, built in %.0f ms\n", vocabulary->size(),
+              vocabulary->all().nodes().size(), microseconds(Clock::now() - begin) / 1000);
   std::printf("case,compile_ms,first_text_us,first_text_us_max,us_mean,us_p50,us_p99,us_max,tokens,kib\n");
 
   boost::json::array dumped;

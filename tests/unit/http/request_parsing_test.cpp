@@ -95,9 +95,11 @@ TEST(RequestParsing, ARefusalOfAChatNamesTheField) {
       {R"("chat_template_kwargs":[])", "chat_template_kwargs"},
       {R"("tool_choice":"required")", "tool_choice"},
       {R"("tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":"always")", "tool_choice"},
-      {R"("tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":{"type":"function","function":{"name":"g"}})", "tool_choice"},
-      {R"("tools":[{"type":"function"}],"tool_choice":"required")", "tools"},
-      {R"("tools":[{"type":"function","function":{"name":"f","parameters":{"not":{}}}}],"tool_choice":"required")", "tool_choice"},
+      {R"("tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":{"type":"function","function":{"name":"g"}})",
+       "tool_choice"},
+      {R"("tools":[{"type":"function"}],"tool_choice":"required")", "tools[0].function"},
+      {R"("tools":[{"type":"function","function":{"name":"f","parameters":{"not":{}}}}],"tool_choice":"required")",
+       "tool_choice"},
       {R"x("structured_outputs":{"regex":"(?=a)"})x", "structured_outputs"},
       {R"("structured_outputs":{"regex":7})", "structured_outputs.regex"},
       {R"("structured_outputs":{"structural_tag":"a"})", "structured_outputs"},
@@ -106,7 +108,8 @@ TEST(RequestParsing, ARefusalOfAChatNamesTheField) {
       {R"("response_format":{"type":"json_object"},"guided_regex":"a")", "guided_regex"},
       {R"("response_format":{"type":"xml"})", "response_format"},
       {R"("response_format":{"type":"json_schema"})", "response_format"},
-      {R"("response_format":{"type":"json_schema","json_schema":{"name":"a","schema":{"properties":{"x":{"not":{}}}}}})", "response_format"},
+      {R"("response_format":{"type":"json_schema","json_schema":{"name":"a","schema":{"properties":{"x":{"not":{}}}}}})",
+       "response_format"},
       {R"("guided_grammar":"start: x")", "guided_grammar"},
       {R"("guided_json":"{")", "guided_json"},
       {R"("model":"other")", "model"},
@@ -270,6 +273,9 @@ TEST(RequestParsing, AToolChoiceIsASchemaOfCalls) {
   EXPECT_EQ(schema.at_pointer("/items/anyOf/1/properties/name/const").as_string(), "g");
   EXPECT_EQ(schema.at_pointer("/$defs/d/type").as_string(), "null");
   ASSERT_FALSE(chat(tools + R"(,"tool_choice":{"type":"function","function":{"name":"g"}})", named));
+  EXPECT_TRUE(any.must_call);
+  EXPECT_EQ(any.must_call_function, "");
+  EXPECT_EQ(named.must_call_function, "g");
   EXPECT_EQ(named.sampling.constraint().text(), R"({"type":"object","properties":{}})");
 }
 
