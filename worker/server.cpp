@@ -9,11 +9,13 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "common/base/log.h"
 #include "common/net/net.h"
 #include "common/wire/switchyard.pb.h"
+#include "worker/constraint_compiler.h"
 
 namespace switchyard::worker {
 namespace {
@@ -63,6 +65,22 @@ void to_wire(const TokenLogprob& from, wire::TokenLogprob* to) {
   }
 }
 
+structured::Constraint to_constraint(const wire::Constraint& from) {
+  using Kind = structured::Constraint::Kind;
+  structured::Constraint to;
+  switch (from.kind()) {
+    case wire::CONSTRAINT_JSON_SCHEMA: to.kind = Kind::kJsonSchema; break;
+    case wire::CONSTRAINT_REGEX: to.kind = Kind::kRegex; break;
+    case wire::CONSTRAINT_CHOICE: to.kind = Kind::kChoice; break;
+    case wire::CONSTRAINT_GRAMMAR: to.kind = Kind::kGrammar; break;
+    default: to.kind = Kind::kJsonObject; break;
+  }
+  to.text = from.text();
+  to.open_objects = from.open_objects();
+  to.begins_after = from.begins_after();
+  return to;
+}
+
 Pooling pooling_of(wire::Pooling from) {
   switch (from) {
     case wire::POOLING_LAST: return Pooling::kLast;
@@ -78,6 +96,7 @@ wire::FinishReason to_wire(Finish finish) {
     case Finish::kLength: return wire::FINISH_LENGTH;
     case Finish::kCancelled: return wire::FINISH_CANCELLED;
     case Finish::kError: return wire::FINISH_ERROR;
+    case Finish::kComplete: return wire::FINISH_COMPLETE;
   }
   return wire::FINISH_ERROR;
 }
@@ -96,7 +115,10 @@ class ServerImpl final : public Server {
  public:
   ServerImpl(const config::ClusterConfig& config, RankIdentity identity)
       : config_(config), identity_(std::move(identity)) {}
-  ~ServerImpl() override { stop_net(); }
+  ~ServerImpl() override {
+    stop_net();
+    compiler_.reset();
+  }
 
   Status open() {
     SWITCHYARD_ASSIGN(std::string secret, net::load_secret(config_.secret_file));
@@ -175,6 +197,7 @@ class ServerImpl final : public Server {
       send_report();
     }
     stop_net();
+    compiler_.reset();  // no frame comes any more that could need it
   }
 
   void deliver(std::vector<EngineOutput>&& outputs) override {
@@ -430,17 +453,60 @@ class ServerImpl final : public Server {
     if (accepted.ok()) {
       requests_.emplace(id, Request{from, request.request_id(), request.trace_id()});
       by_peer_[{from.get(), request.request_id()}] = id;
-      accepted = engine_->submit(std::move(sequence));
+      const wire::Constraint& constraint = request.sampling().constraint();
+      accepted = constraint.kind() == wire::CONSTRAINT_NONE ? engine_->submit(std::move(sequence))
+                                                            : compile(std::move(sequence), constraint);
       if (!accepted.ok()) forget(requests_.find(id));
     }
-    if (accepted.ok()) return;
+    if (!accepted.ok()) send_end({from, request.request_id(), {}}, wire::FINISH_ERROR, accepted.error());
+  }
+
+  // The sequence is submitted once its constraint has been compiled, on another thread.
+  Status compile(std::unique_ptr<Sequence> sequence, const wire::Constraint& constraint) {
+    if (!compiler_) compiler_ = std::make_unique<ConstraintCompiler>(config_.model.path, identity_.vocab_size);
+    compiling_.insert(sequence->id);
+    auto held = std::make_shared<std::unique_ptr<Sequence>>(std::move(sequence));
+    const auto on_done = [this, held](Result<std::shared_ptr<structured::Masks>> masks) {
+      on_compiled(std::move(*held), std::move(masks));
+    };
+    Status taken = compiler_->compile(to_constraint(constraint), on_done);
+    if (!taken.ok()) compiling_.erase((*held)->id);
+    return taken;
+  }
+
+  void on_compiled(std::unique_ptr<Sequence> sequence, Result<std::shared_ptr<structured::Masks>> masks) {
+    const uint64_t id = sequence->id;
+    Status accepted;
+    if (masks.ok()) {
+      sequence->constrained = std::make_unique<ConstrainedText>(std::move(*masks), sequence->params.stop_token_ids);
+      for (size_t i = sequence->prompt_count; i < sequence->tokens.size(); ++i)
+        sequence->constrained->accept(sequence->tokens[i]);
+      accepted = sequence->constrained->status();
+    } else {
+      accepted = masks.error();
+    }
+    const std::lock_guard lock(mutex_);
+    const auto found = requests_.find(id);
+    if (compiling_.erase(id) == 0 || found == requests_.end()) return;  // cancelled, or the frontend is gone
+    const bool is_complete = accepted.ok() && sequence->constrained->is_complete();
+    if (accepted.ok() && engine_ == nullptr) accepted = Error{Errc::kUnavailable, "the rank is not serving"};
+    if (accepted.ok() && !is_complete) accepted = engine_->submit(std::move(sequence));
+    if (accepted.ok() && !is_complete) return;
+    send_end(found->second, is_complete ? wire::FINISH_COMPLETE : wire::FINISH_ERROR,
+             accepted.ok() ? Error{} : accepted.error());
+    forget(found);
+  }
+
+  static void send_end(const Request& request, wire::FinishReason finish, const Error& error) {
     wire::Frame frame;
     wire::Output* output = frame.mutable_outputs()->add_outputs();
-    output->set_request_id(request.request_id());
-    output->set_finish(wire::FINISH_ERROR);
-    output->set_error(accepted.error().message);
-    output->set_error_status(http_status(accepted.error().code));
-    from->send(frame);
+    output->set_request_id(request.id);
+    output->set_finish(finish);
+    if (finish == wire::FINISH_ERROR) {
+      output->set_error(error.message);
+      output->set_error_status(http_status(error.code));
+    }
+    request.from->send(frame);
   }
 
   Status check_tokens(const Sequence& sequence) const {
@@ -462,7 +528,14 @@ class ServerImpl final : public Server {
   void on_cancel(const net::ConnectionPtr& from, uint64_t request_id) {
     const std::lock_guard lock(mutex_);
     const auto found = by_peer_.find({from.get(), request_id});
-    if (found != by_peer_.end() && engine_ != nullptr) engine_->cancel(found->second);
+    if (found == by_peer_.end()) return;
+    if (compiling_.erase(found->second) != 0) {
+      const auto request = requests_.find(found->second);
+      send_end(request->second, wire::FINISH_CANCELLED, {});
+      forget(request);
+    } else if (engine_ != nullptr) {
+      engine_->cancel(found->second);
+    }
   }
 
   void on_peer_gone(const net::ConnectionPtr& from) {
@@ -471,7 +544,7 @@ class ServerImpl final : public Server {
     for (auto it = requests_.begin(); it != requests_.end();) {
       const auto next = std::next(it);
       if (it->second.from == from) {
-        if (engine_ != nullptr) engine_->cancel(it->first);
+        if (compiling_.erase(it->first) == 0 && engine_ != nullptr) engine_->cancel(it->first);
         forget(it);
       }
       it = next;
@@ -513,6 +586,8 @@ class ServerImpl final : public Server {
   uint64_t next_id_ = 0;
   Requests requests_;
   std::map<std::pair<net::Connection*, uint64_t>, uint64_t> by_peer_;
+  std::set<uint64_t> compiling_;                  // requests whose constraint is being compiled
+  std::unique_ptr<ConstraintCompiler> compiler_;  // from the first constraint on
 };
 
 }  // namespace

@@ -37,6 +37,10 @@ std::shared_ptr<const AnswerParsing> parsing_of_chat(const ModelParsing& model, 
     options->call_mode = parsing::CallMode::kWritten;
     options->types = parsing::ParameterTypes(chat.tools);
   }
+  if (chat.must_call) {
+    options->call_mode = chat.must_call_function.empty() ? parsing::CallMode::kRequired : parsing::CallMode::kNamed;
+    options->function = chat.must_call_function;
+  }
   options->one_call_only = !chat.parallel_tool_calls;
 
   auto answer = std::make_shared<AnswerParsing>();

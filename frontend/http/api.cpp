@@ -9,6 +9,7 @@
 #include <map>
 
 #include "common/base/log.h"
+#include "frontend/http/constraint_fields.h"
 #include "frontend/http/embedding_job.h"
 #include "frontend/http/errors.h"
 #include "frontend/http/generation_job.h"
@@ -292,6 +293,9 @@ class ApiImpl final : public Api {
     auto ids = model_->tokenizer()->encode(*text, false);
     if (auto error = add_prompt(*request, "messages", std::move(ids), "", parts)) return error;
     parts.prompts.back()->parsing = parsing_of_chat(model_->parsing(), *request, *text);
+    // The form that is asked for is that of the answer, behind the reasoning that the prompt has opened.
+    const parsing::ParserOptions& reading = *parts.prompts.back()->parsing->options;
+    if (reading.inside_reasoning) begin_after(reading.reasoning->close, request->sampling);
     AnswerHead head = head_of(*request, "chatcmpl-");
     head.include_reasoning = request->include_reasoning;
     parts.format = make_chat_format(std::move(head), model_);

@@ -76,10 +76,11 @@ Delta Choice::take(wire::Output& output) {
     }
   }
   if (finish_ != Finish::kNone || output.finish() == wire::FINISH_NONE) return delta;
-  // The length is used up: an incomplete character becomes U+FFFD, and what was held back is text after all.
+  // The length is used up, or the constraint is fulfilled: an incomplete character becomes U+FFFD, and what was held
+  // back is text after all.
   add_text(stops_.push(decoder_.flush(), false).text + stops_.flush(), delta);
   end_text(delta);
-  finish_ = Finish::kLength;
+  finish_ = output.finish() == wire::FINISH_COMPLETE ? Finish::kStop : Finish::kLength;
   return delta;
 }
 

@@ -7,6 +7,7 @@
 #include <random>
 
 #include "frontend/http/chat_messages.h"
+#include "frontend/http/constraint_fields.h"
 #include "frontend/http/request_fields.h"
 
 namespace switchyard::http {
@@ -108,9 +109,8 @@ void read_stream(RequestFields& fields, GenerationRequest& request) {
 // What other servers know and this one does not yet: an answer as if they had not asked would be a wrong one. Fields
 // that nobody knows are ignored, as OpenAI's SDKs expect.
 void refuse_unsupported(RequestFields& fields) {
-  for (const char* name :
-       {"structured_outputs", "guided_json", "guided_regex", "guided_choice", "guided_grammar", "prompt_logprobs",
-        "allowed_token_ids", "bad_words", "truncate_prompt_tokens", "use_beam_search", "continue_final_message"}) {
+  for (const char* name : {"prompt_logprobs", "allowed_token_ids", "bad_words", "truncate_prompt_tokens",
+                           "use_beam_search", "continue_final_message"}) {
     const json::value* value = fields.find(name);
     if (value == nullptr) continue;
     const bool asks_for_nothing =
@@ -207,19 +207,6 @@ void read_prompts(RequestFields& fields, const ModelFacts& model, CompletionRequ
   }
 }
 
-// Text is the one format there is.
-void read_response_format(RequestFields& fields) {
-  if (const json::value* format = fields.find("response_format"); format != nullptr) {
-    const json::object* object = format->if_object();
-    const json::value* type = object == nullptr ? nullptr : object->if_contains("type");
-    if (type == nullptr || !type->is_string())
-      fields.wrong_type("response_format", "an object with a 'type'", *format);
-    else if (type->get_string() != "text")
-      fields.fail(fmt::format("'response_format' of type '{}' is not supported.", std::string_view(type->get_string())),
-                  "response_format", "unsupported_parameter");
-  }
-}
-
 }  // namespace
 
 std::optional<ApiError> parse_chat_prompt(const json::object& body, ChatRequest& request) {
@@ -253,9 +240,9 @@ std::optional<ApiError> parse_chat_prompt(const json::object& body, ChatRequest&
     // vLLM too leaves the tools out of the prompt then.
     else if (choice->is_string() && choice->get_string() == "none")
       request.tools = nullptr;
-    else if (!choice->is_string() || choice->get_string() != "auto")
-      fields.fail("'tool_choice' other than 'auto' and 'none' is not supported.", "tool_choice",
-                  "unsupported_parameter");
+    else if (choice->is_string() && choice->get_string() != "auto" && choice->get_string() != "required")
+      fields.fail("Invalid 'tool_choice': 'none', 'auto', 'required' or a function is expected.", "tool_choice",
+                  "invalid_value");
   }
   if (const json::value* kwargs = fields.find("chat_template_kwargs"); kwargs != nullptr) {
     if (kwargs->is_object())
@@ -284,7 +271,7 @@ std::optional<ApiError> parse_completion(const json::object& body, const ModelFa
   read_sampling(fields, model, request);
   request.echo = fields.boolean("echo").value_or(false);
   request.add_special_tokens = fields.boolean("add_special_tokens").value_or(true);
-  read_response_format(fields);
+  read_constraint(fields, model, request.sampling);
   if (fields.find("suffix") != nullptr)
     fields.fail("'suffix' is not supported by this model.", "suffix", "unsupported_parameter");
   if (const auto best_of = fields.integer("best_of", 1, kChoicesMax); best_of && *best_of != request.n)
@@ -336,7 +323,8 @@ std::optional<ApiError> parse_chat(const json::object& body, const ModelFacts& m
       fields.fail("'top_logprobs' needs 'logprobs' to be true.", "top_logprobs", "invalid_value");
     request.sampling.set_top_logprobs(static_cast<uint32_t>(*count));
   }
-  read_response_format(fields);
+  read_constraint(fields, model, request.sampling);
+  read_tool_choice(fields, model, request);
   return fields.error();
 }
 

@@ -61,6 +61,8 @@ struct ChatRequest : GenerationRequest {
   boost::json::value tools;                  // an array, or null
   boost::json::object chat_template_kwargs;  // add_generation_prompt included
   std::string chat_template;                 // "" = the model's own
+  bool must_call = false;                    // tool_choice "required" or a function
+  std::string must_call_function;            // "" = any
   bool parallel_tool_calls = true;           // false: the first call alone is answered
   bool include_reasoning = true;
 };

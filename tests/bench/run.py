@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""What `make bench` runs: kernels, then the engine and the whole cluster on checkpoints of real shapes with random weights.
+"""What `make bench` runs: kernels, token masks, then the engine and the whole cluster on checkpoints of real shapes with random weights.
 
-    run.py [--only kernels,engine,cluster] [--models small-qwen3moe,medium-qwen3moe] [--checkpoints DIR] [--rounds N] [--csv FILE]
+    run.py [--only kernels,structured,engine,cluster] [--models small-qwen3moe,medium-qwen3moe] [--checkpoints DIR] [--rounds N] [--csv FILE]
 
 Checkpoints are made in DIR (build/bench; 5.5 GB for both) when they are not there. Prints a table, and writes one CSV row a figure,
 each with commit, date and machine, to build/bench/results.csv. Absolute figures of a shared machine are noise: compare rows of one
@@ -75,6 +75,14 @@ def kernels(results):
         rates = {unit: row[unit] for unit in ("GB/s", "GFLOP/s") if row.get(unit)}
         for unit, rate in (rates or {row["time_unit"]: row["real_time"]}).items():
             results.add("", "", "", name, f"{rate:.2f}", unit)
+
+
+def structured(results):
+    """Token masks of constraints, over a vocabulary of 128k tokens."""
+    out = subprocess.run([str(BIN / "structured_bench")], check=True, capture_output=True, text=True).stdout
+    for row in csv.DictReader(line for line in out.splitlines() if not line.startswith("#")):
+        for what, unit in (("us_mean", "us"), ("us_p99", "us"), ("first_text_us", "us"), ("compile_ms", "ms")):
+            results.add("", "", "", f"masks, {row['case']}: {what}", row[what], unit)
 
 
 def bandwidth(results):
@@ -224,7 +232,8 @@ def latency(results, model, directory, streams=8, prompts=6, prompt_tokens=2048)
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="kernels,engine,cluster", help="and context (minutes of long prompts) and latency: of the last model; tokenizers")
+    parser.add_argument("--only", default="kernels,structured,engine,cluster",
+                        help="and context (minutes of long prompts) and latency: of the last model; tokenizers")
     parser.add_argument("--models", default="small-qwen3moe,medium-qwen3moe")
     parser.add_argument("--checkpoints", type=pathlib.Path, default=ROOT / "build" / "bench")
     parser.add_argument("--rounds", type=int, default=3)
@@ -233,12 +242,14 @@ def main():
     parts = a.only.split(",")
     if "tokenizers" in parts:
         subprocess.run([sys.executable, ROOT / "tests" / "bench" / "tokenizer_table.py"], check=True)
-    if unknown := set(parts) - {"kernels", "engine", "cluster", "context", "latency", "tokenizers"}:
+    if unknown := set(parts) - {"kernels", "structured", "engine", "cluster", "context", "latency", "tokenizers"}:
         parser.error(f"--only: no part {', '.join(sorted(unknown))}")
     results = Results(a.csv)
     print(f"commit {results.stamp[0]}, {results.stamp[1]}, {results.stamp[2]}")
     if "kernels" in parts:
         kernels(results)
+    if "structured" in parts:
+        structured(results)
     for model in a.models.split(","):
         if not {"engine", "cluster", "context", "latency"} & set(parts):
             break

@@ -9,6 +9,7 @@
 #include <random>
 
 #include "common/checkpoint/checkpoint.h"
+#include "common/structured/constraint.h"
 #include "tests/support/reference.h"
 #include "tests/support/virtual_group.h"
 
@@ -233,6 +234,47 @@ TEST_P(SameBits, OfEmbeddings) {
                   std::to_string(ranks) + " ranks, chunks of " + std::to_string(chunk));
     }
   }
+}
+
+// Every third request must keep to a grammar; the others have the bits that they have without such neighbours, and
+// those themselves have the bits that they have alone, also as replays.
+TEST_P(SameBits, BesideRequestsUnderAGrammar) {
+  const uint32_t size = checkpoint_->spec().vocab_size;
+  std::vector<std::string> tokens(size);
+  for (uint32_t id = 0; id < size; ++id) tokens[id] = std::to_string(id) + ",";
+  const std::vector<std::string_view> views(tokens.begin(), tokens.end());
+  auto automaton = structured::compile({.kind = structured::Constraint::Kind::kRegex, .text = "([0-9]*[13579],){6,}"});
+  ASSERT_TRUE(automaton.ok());
+  const auto masks =
+      std::make_shared<structured::Masks>(std::move(*automaton), std::make_shared<const structured::Vocabulary>(views));
+  const auto plain = requests(9);
+  const auto want_plain = alone(plain);
+  auto all = plain;
+  for (size_t i = 0; i < all.size(); i += 3) {
+    all[i].masks = masks;
+    all[i].params.temperature = i == 3 ? 0.0F : 1.5F;
+  }
+  const auto want = alone(all);
+  const auto got = run_group(*checkpoint_, options(), all).answers;
+  expect_same(got, want, "beside others");
+  bool differs = false;
+  for (size_t i = 0; i < all.size(); ++i) {
+    if (!all[i].masks) {
+      expect_same({got[i]}, {want_plain[i]}, "without neighbours under a grammar");
+      continue;
+    }
+    differs |= got[i].tokens != want_plain[i].tokens;
+    for (const int32_t token : got[i].tokens) EXPECT_EQ(token % 2, 1) << "request " << i;
+    auto replay = all[i];
+    replay.params.prompt_logprobs = false;
+    const auto kept = static_cast<std::ptrdiff_t>(got[i].tokens.size() / 2);
+    replay.generated.assign(got[i].tokens.begin(), got[i].tokens.begin() + kept);
+    TestAnswer rest;
+    rest.tokens.assign(got[i].tokens.begin() + kept, got[i].tokens.end());
+    rest.logprobs.assign(got[i].logprobs.begin() + kept, got[i].logprobs.end());
+    expect_same(run_group(*checkpoint_, options(), {replay}).answers, {rest}, "replay under a grammar");
+  }
+  EXPECT_TRUE(differs) << "the grammar changed nothing: the test did not test";
 }
 
 // SWITCHYARD_GOLDEN in the environment: all checkpoints of another directory instead

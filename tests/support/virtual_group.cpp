@@ -76,6 +76,11 @@ GroupRun run_group(const checkpoint::Checkpoint& checkpoint, const GroupOptions&
     sequence->pooling = requests[i].pooling;
     sequence->tokens = requests[i].prompt;
     sequence->tokens.insert(sequence->tokens.end(), requests[i].generated.begin(), requests[i].generated.end());
+    if (requests[i].masks) {
+      sequence->constrained =
+          std::make_unique<worker::ConstrainedText>(requests[i].masks, sequence->params.stop_token_ids);
+      for (const int32_t token : requests[i].generated) sequence->constrained->accept(token);
+    }
     SWITCHYARD_CHECK(engines[i % options.ranks]->submit(std::move(sequence)).ok());
   }
   std::vector<std::thread> threads;

@@ -17,6 +17,7 @@ struct TestRequest {
   uint32_t max_tokens = 0;
   worker::Pooling pooling = worker::Pooling::kNone;
   worker::SamplingParams params;
+  std::shared_ptr<structured::Masks> masks;  // null: any text
 };
 
 struct TestAnswer {

@@ -14,6 +14,11 @@ double now_seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
+bool is_stop(const Sequence& sequence, int32_t token) {
+  const auto& stops = sequence.params.stop_token_ids;
+  return std::find(stops.begin(), stops.end(), token) != stops.end();
+}
+
 // Counts which experts this rank's tokens chose.
 class LoadCounter final : public ForwardObserver {
  public:
@@ -200,7 +205,13 @@ Status Engine::step(uint32_t prefill_budget, std::vector<EngineOutput>& outputs)
     if (part.sequence->first_scheduled_time == 0.0) part.sequence->first_scheduled_time = start;
     if (part.first_position < part.sequence->prompt_count) own_stats_.prompt_tokens += part.count;
   }
-  SWITCHYARD_TRY(model_.forward(batch_, observer_.get()));
+  std::vector<ConstrainedText*> constrained;
+  for (const ScheduledRows& part : rows)
+    if (part.samples && part.sequence->constrained) constrained.push_back(part.sequence->constrained.get());
+  {
+    const MaskThread::Round round(masks_, std::move(constrained));
+    SWITCHYARD_TRY(model_.forward(batch_, observer_.get()));
+  }
   score_prompts(rows);
   pool_prompts(rows);
   scheduler_.commit(rows);
@@ -285,8 +296,13 @@ void Engine::draw(const std::vector<ScheduledRows>& rows, std::vector<EngineOutp
       std::vector<float> scratch;
       for (size_t i = from; i < to; ++i) {
         const Sequence& sequence = *drawing[i];
+        ConstrainedText* constrained = sequence.constrained.get();
+        if (constrained != nullptr && !constrained->status().ok()) continue;
         const std::span<const float> row(logits + i * spec_.vocab_size, spec_.vocab_size);
-        tokens[i] = sequence.sampling.sample(row, sequence.tokens.size(), scratch);
+        tokens[i] =
+            sequence.sampling.sample(row, sequence.tokens.size(), scratch,
+                                     constrained != nullptr ? constrained->mask() : std::span<const uint32_t>());
+        if (constrained != nullptr && !is_stop(sequence, tokens[i])) constrained->accept(tokens[i]);
         if (sequence.params.logprobs) logprobs[i] = token_logprob(row, tokens[i], sequence.params.top_logprobs);
       }
     });
@@ -296,6 +312,13 @@ void Engine::draw(const std::vector<ScheduledRows>& rows, std::vector<EngineOutp
     Sequence& sequence = *drawing[i];
     EngineOutput output;
     output.id = sequence.id;
+    const ConstrainedText* constrained = sequence.constrained.get();
+    if (constrained != nullptr && !constrained->status().ok()) {
+      output.error = constrained->status().error();
+      finish(sequence, Finish::kError, output);
+      outputs.push_back(std::move(output));
+      continue;
+    }
     output.tokens.push_back(tokens[i]);
     if (sequence.params.logprobs) output.logprobs.push_back(std::move(logprobs[i]));
     if (sequence.first_token_time == 0.0) {
@@ -306,9 +329,10 @@ void Engine::draw(const std::vector<ScheduledRows>& rows, std::vector<EngineOutp
     sequence.tokens.push_back(tokens[i]);
     sequence.sampling.add_generated(tokens[i]);
     ++own_stats_.generation_tokens;
-    const auto& stops = sequence.params.stop_token_ids;
-    if (std::find(stops.begin(), stops.end(), tokens[i]) != stops.end()) {
+    if (is_stop(sequence, tokens[i])) {
       finish(sequence, Finish::kStop, output);
+    } else if (constrained != nullptr && constrained->is_complete()) {
+      finish(sequence, Finish::kComplete, output);
     } else if (sequence.generated_count() >= sequence.max_tokens ||
                sequence.tokens.size() >= limits_.scheduler.max_model_len) {
       finish(sequence, Finish::kLength, output);

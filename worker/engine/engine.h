@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "common/base/result.h"
+#include "worker/engine/mask_thread.h"
 #include "worker/exchange/exchange.h"
 #include "worker/model/model.h"
 #include "worker/sampling/sampler.h"
@@ -29,7 +30,8 @@
 
 namespace switchyard::worker {
 
-enum class Finish : uint8_t { kNone, kStop, kLength, kCancelled, kError };
+// kComplete: the constraint is fulfilled, and nothing can follow.
+enum class Finish : uint8_t { kNone, kStop, kLength, kCancelled, kError, kComplete };
 
 // What one step gave one sequence.
 struct EngineOutput {
@@ -129,6 +131,7 @@ class Engine {
   uint64_t bursts_done_ = 0;
   uint64_t asked_ = 0;
   StepBatch batch_;
+  MaskThread masks_;
   EngineStats own_stats_;
 };
 

@@ -27,6 +27,18 @@ float* logit_at(std::span<float> row, int32_t id) {
   return id >= 0 && static_cast<size_t>(id) < row.size() ? &row[static_cast<size_t>(id)] : nullptr;
 }
 
+bool in_mask(std::span<const uint32_t> mask, size_t id) { return (mask[id / 32] >> (id % 32) & 1U) != 0; }
+
+void apply_mask(std::span<const uint32_t> mask, std::span<float> row) {
+  for (size_t begin = 0; begin < row.size(); begin += 32) {
+    const uint32_t word = mask[begin / 32];
+    if (word == ~0U) continue;
+    const size_t count = std::min<size_t>(32, row.size() - begin);
+    for (size_t i = 0; i < count; ++i)
+      if ((word >> i & 1U) == 0) row[begin + i] = -kInfinity;
+  }
+}
+
 // The tokens that can still be drawn, by ascending id: `values` at the front of the scratch, `ids` empty while nothing
 // was taken out.
 struct Candidates {
@@ -242,19 +254,21 @@ void SamplingState::add_generated(int32_t token) {
   if (penalties_on(*params_)) ++generated_[token];
 }
 
-int32_t SamplingState::sample(std::span<const float> logits, uint64_t position, std::vector<float>& scratch) const {
+int32_t SamplingState::sample(std::span<const float> logits, uint64_t position, std::vector<float>& scratch,
+                              std::span<const uint32_t> mask) const {
   const SamplingParams& params = *params_;
   const bool greedy = !(params.temperature > 0.0F);
   const bool mask_stops = generated_count_ < params.min_tokens && !params.stop_token_ids.empty();
   const bool adjusts = mask_stops || !params.logit_bias.empty() || penalties_on(params);
-  if (greedy && !adjusts) return static_cast<int32_t>(row_argmax(logits));
+  if (greedy && !adjusts && mask.empty()) return static_cast<int32_t>(row_argmax(logits));
 
   if (scratch.size() < logits.size()) scratch.resize(logits.size());
   const std::span<float> row(scratch.data(), logits.size());
   copy_without_nan(logits, row.data());
+  if (!mask.empty()) apply_mask(mask, row);
   if (adjusts) adjust(row, mask_stops);
 
-  if (greedy || row_max(row) == -kInfinity) return first_allowed(row, mask_stops);
+  if (greedy || row_max(row) == -kInfinity) return first_allowed(row, mask_stops, mask);
 
   Candidates candidates;
   candidates.values = row;
@@ -302,12 +316,15 @@ void SamplingState::adjust(std::span<float> row, bool mask_stops) const {
   }
 }
 
-int32_t SamplingState::first_allowed(std::span<const float> row, bool mask_stops) const {
+int32_t SamplingState::first_allowed(std::span<const float> row, bool mask_stops,
+                                     std::span<const uint32_t> mask) const {
   const size_t best = row_argmax(row);
-  if (!mask_stops || row[best] > -kInfinity) return static_cast<int32_t>(best);
+  if ((!mask_stops && mask.empty()) || row[best] > -kInfinity) return static_cast<int32_t>(best);
   const std::vector<int32_t>& stops = params_->stop_token_ids;
   for (size_t id = 0; id < row.size(); ++id) {
-    if (std::find(stops.begin(), stops.end(), static_cast<int32_t>(id)) == stops.end()) return static_cast<int32_t>(id);
+    if (!mask.empty() && !in_mask(mask, id)) continue;
+    const bool is_stop = std::find(stops.begin(), stops.end(), static_cast<int32_t>(id)) != stops.end();
+    if (!mask_stops || !is_stop) return static_cast<int32_t>(id);
   }
   return 0;
 }

@@ -1,12 +1,12 @@
 // Draws a token from one row of logits, by the request's own parameters and a counter-based generator.
 //
 // The number drawn for position p depends on (seed, p) and on the row alone: a replay or a recomputation draws the same
-// token. Order of steps, as vLLM: logit_bias and min_tokens; repetition, frequency and presence penalties; temperature;
-// min_p; top_k; top_p (of what top_k left, its weights summing to 1 again); draw. Unlike vLLM, top_k keeps exactly k:
-// ties go to the lower id, as everywhere here. NaN counts as -inf; ids outside the row are ignored. A row of -inf alone
-// gives the lowest id that min_tokens does not forbid. Tokens less likely than 2^-80 of the likeliest are never drawn.
-// Log-probabilities are natural logs of the float32 softmax of the row as it came, before
-// all of these.
+// token. Order of steps, as vLLM: the constraint's mask; logit_bias and min_tokens; repetition, frequency and presence
+// penalties; temperature; min_p; top_k; top_p (of what top_k left, its weights summing to 1 again); draw. Unlike vLLM,
+// top_k keeps exactly k: ties go to the lower id, as everywhere here. NaN counts as -inf; ids outside the row are
+// ignored. A row of -inf alone gives the lowest id that neither the mask nor min_tokens forbids. Tokens less likely
+// than 2^-80 of the likeliest are never drawn. Log-probabilities are natural logs of the float32 softmax of the row as
+// it came, before all of these.
 //
 // Cost: some passes over the row, none of them a sort; greedy without penalties reads it once.
 //
@@ -62,14 +62,16 @@ class SamplingState {
   void add_generated(int32_t token);
 
   // The token for `position` (0-based index in the sequence of the token to be drawn). `scratch` is the caller's,
-  // reused between calls.
-  int32_t sample(std::span<const float> logits, uint64_t position, std::vector<float>& scratch) const;
+  // reused between calls. `mask`: only ids whose bit is set are drawn (bit id % 32 of word id / 32; as many bits as
+  // logits); empty: all.
+  int32_t sample(std::span<const float> logits, uint64_t position, std::vector<float>& scratch,
+                 std::span<const uint32_t> mask = {}) const;
 
  private:
   // logit_bias, min_tokens and the penalties, in place.
   void adjust(std::span<float> row, bool mask_stops) const;
-  // The largest; where everything is -inf, the lowest id that min_tokens does not forbid.
-  int32_t first_allowed(std::span<const float> row, bool mask_stops) const;
+  // The largest; where everything is -inf, the lowest id that neither the mask nor min_tokens forbids.
+  int32_t first_allowed(std::span<const float> row, bool mask_stops, std::span<const uint32_t> mask) const;
 
   const SamplingParams* params_;
   uint32_t generated_count_ = 0;

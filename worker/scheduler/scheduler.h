@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "common/base/result.h"
+#include "worker/sampling/constrained_text.h"
 #include "worker/sampling/sampler.h"
 #include "worker/scheduler/kv_cache.h"
 
@@ -47,10 +48,11 @@ struct Sequence {
   uint32_t cached_tokens = 0;  // of the prompt: taken from the cache when it was first admitted
   KvTables kv;
   SamplingState sampling{params};
-  std::vector<TokenLogprob> prompt_logprobs;  // collected while prefilling
-  std::vector<float> pooled;                  // (hidden), as far as pooled_count positions give it
-  uint32_t pooled_count = 0;                  // positions [0, pooled_count) are in `pooled`
-  double arrival_time = 0.0;                  // seconds, steady clock
+  std::unique_ptr<ConstrainedText> constrained;  // null: any text
+  std::vector<TokenLogprob> prompt_logprobs;     // collected while prefilling
+  std::vector<float> pooled;                     // (hidden), as far as pooled_count positions give it
+  uint32_t pooled_count = 0;                     // positions [0, pooled_count) are in `pooled`
+  double arrival_time = 0.0;                     // seconds, steady clock
   double first_scheduled_time = 0.0;
   double first_token_time = 0.0;
   uint32_t preemptions = 0;

@@ -440,7 +440,7 @@ class Errors(unittest.TestCase):
         self.bad(lambda: chat([{"role": "user", "content": "x"}, {"role": "user", "content": [image]}]), "messages[1].content")
         self.bad(lambda: chat(["x"]), "messages[0]")
         self.bad(lambda: chat("word " * 10000), "messages", "context_length_exceeded")
-        self.bad(lambda: chat(response_format={"type": "json_object"}), "response_format")
+        self.bad(lambda: chat(response_format={"type": "xml"}), "response_format")
 
     def test_errors_before_a_stream_begins_have_their_status_too(self):
         self.bad(lambda: complete("abc", stream=True, temperature=3), "temperature")

@@ -94,8 +94,24 @@ TEST(RequestParsing, ARefusalOfAChatNamesTheField) {
       {R"("reasoning_effort":3)", "reasoning_effort"},
       {R"("chat_template_kwargs":[])", "chat_template_kwargs"},
       {R"("tool_choice":"required")", "tool_choice"},
-      {R"("structured_outputs":{"regex":"a"})", "structured_outputs"},
-      {R"("response_format":{"type":"json_object"})", "response_format"},
+      {R"("tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":"always")", "tool_choice"},
+      {R"("tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":{"type":"function","function":{"name":"g"}})",
+       "tool_choice"},
+      {R"("tools":[{"type":"function"}],"tool_choice":"required")", "tools[0].function"},
+      {R"("tools":[{"type":"function","function":{"name":"f","parameters":{"not":{}}}}],"tool_choice":"required")",
+       "tool_choice"},
+      {R"x("structured_outputs":{"regex":"(?=a)"})x", "structured_outputs"},
+      {R"("structured_outputs":{"regex":7})", "structured_outputs.regex"},
+      {R"("structured_outputs":{"structural_tag":"a"})", "structured_outputs"},
+      {R"("structured_outputs":{})", "structured_outputs"},
+      {R"("structured_outputs":{"regex":"a","choice":["b"]})", "structured_outputs"},
+      {R"("response_format":{"type":"json_object"},"guided_regex":"a")", "guided_regex"},
+      {R"("response_format":{"type":"xml"})", "response_format"},
+      {R"("response_format":{"type":"json_schema"})", "response_format"},
+      {R"("response_format":{"type":"json_schema","json_schema":{"name":"a","schema":{"properties":{"x":{"not":{}}}}}})",
+       "response_format"},
+      {R"("guided_grammar":"start: x")", "guided_grammar"},
+      {R"("guided_json":"{")", "guided_json"},
       {R"("model":"other")", "model"},
       {R"("priority":"high")", "priority"},
   };
@@ -127,7 +143,7 @@ TEST(RequestParsing, ARefusalOfACompletionNamesTheField) {
       {R"("prompt":"a","suffix":"b")", "suffix"},
       {R"("prompt":"a","best_of":2)", "best_of"},
       {R"("prompt":"a","echo":1)", "echo"},
-      {R"("prompt":"a","guided_choice":["x"])", "guided_choice"},
+      {R"("prompt":"a","guided_choice":[])", "guided_choice"},
       {R"("prompt":"a","allowed_token_ids":[1])", "allowed_token_ids"},
       {R"("prompt":"a","prompt_logprobs":1)", "prompt_logprobs"},
       {R"("prompt":"a","use_beam_search":true)", "use_beam_search"},
@@ -219,6 +235,59 @@ TEST(RequestParsing, ToolChoiceNoneLeavesTheToolsOut) {
   const auto error = chat(R"("tool_choice":"auto")", none_given);
   ASSERT_TRUE(error);
   EXPECT_EQ(error->param, "tool_choice");
+}
+
+TEST(RequestParsing, AConstraintGoesOnTheWire) {
+  const auto constraint = [](const std::string& fields) {
+    ChatRequest request;
+    const auto error = chat(fields, request);
+    EXPECT_FALSE(error) << fields << ": " << error->message;
+    return request.sampling.constraint();
+  };
+  EXPECT_EQ(constraint("").kind(), wire::CONSTRAINT_NONE);
+  EXPECT_EQ(constraint(R"("response_format":{"type":"text"})").kind(), wire::CONSTRAINT_NONE);
+  EXPECT_EQ(constraint(R"("response_format":{"type":"json_object"})").kind(), wire::CONSTRAINT_JSON_OBJECT);
+  const auto schema =
+      constraint(R"("response_format":{"type":"json_schema","json_schema":{"name":"a","schema":{"type":"null"}}})");
+  EXPECT_EQ(schema.kind(), wire::CONSTRAINT_JSON_SCHEMA);
+  EXPECT_EQ(schema.text(), R"({"type":"null"})");
+  EXPECT_FALSE(schema.open_objects());
+  EXPECT_TRUE(constraint(R"("response_format":{"type":"json_schema","json_schema":{"schema":{},"strict":false}})")
+                  .open_objects());
+  EXPECT_EQ(constraint(R"("structured_outputs":{"regex":"a+"})").text(), "a+");
+  EXPECT_EQ(constraint(R"("structured_outputs":{"choice":["x","y"]})").kind(), wire::CONSTRAINT_CHOICE);
+  EXPECT_EQ(constraint(R"("structured_outputs":{"json_object":true})").kind(), wire::CONSTRAINT_JSON_OBJECT);
+  EXPECT_EQ(constraint(R"("guided_choice":["x","y"])").text(), R"(["x","y"])");
+  EXPECT_EQ(constraint(R"("guided_json":{"type":"null"})").text(), R"({"type":"null"})");
+  EXPECT_EQ(constraint(R"("guided_grammar":"root ::= \"a\"")").kind(), wire::CONSTRAINT_GRAMMAR);
+}
+
+TEST(RequestParsing, AToolChoiceIsASchemaOfCalls) {
+  const std::string tools =
+      R"("tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object","properties":{"x":{"$ref":"#/$defs/d"}},"$defs":{"d":{"type":"null"}}}}},
+                  {"type":"function","function":{"name":"g"}}])";
+  ChatRequest any, named;
+  ASSERT_FALSE(chat(tools + R"(,"tool_choice":"required")", any));
+  EXPECT_EQ(any.sampling.constraint().kind(), wire::CONSTRAINT_JSON_SCHEMA);
+  const auto schema = boost::json::parse(any.sampling.constraint().text());
+  EXPECT_EQ(schema.at_pointer("/items/anyOf/1/properties/name/const").as_string(), "g");
+  EXPECT_EQ(schema.at_pointer("/$defs/d/type").as_string(), "null");
+  ASSERT_FALSE(chat(tools + R"(,"tool_choice":{"type":"function","function":{"name":"g"}})", named));
+  EXPECT_TRUE(any.must_call);
+  EXPECT_EQ(any.must_call_function, "");
+  EXPECT_EQ(named.must_call_function, "g");
+  EXPECT_EQ(named.sampling.constraint().text(), R"({"type":"object","properties":{}})");
+}
+
+TEST(RequestParsing, AModelWithoutATokenizerRefusesConstraints) {
+  ModelFacts model = facts();
+  model.has_tokenizer = false;
+  boost::json::object body;
+  ASSERT_FALSE(parse_object(R"({"prompt":[1],"response_format":{"type":"json_object"}})", body));
+  CompletionRequest request;
+  const auto error = parse_completion(body, model, request);
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->param, "response_format");
 }
 
 TEST(RequestParsing, TheContextBoundsPromptAndAnswer) {

@@ -420,5 +420,47 @@ TEST(TokenLogprob, OddRowsGiveNumbersAndNoNan) {
   EXPECT_EQ(shared.top[2].second, -kInfinity);
 }
 
+// A mask is as if the other logits were -inf, in every combination of parameters.
+TEST(Sampler, AMaskLeavesTheOtherTokensOut) {
+  std::mt19937 engine(11);
+  std::normal_distribution<float> normal(0.0F, 3.0F);
+  std::vector<float> scratch;
+  for (int round = 0; round < 400; ++round) {
+    const size_t size = 1 + engine() % 100;
+    std::vector<float> row(size);
+    for (float& x : row) x = engine() % 20 == 0 ? kNan : normal(engine);
+    std::vector<uint32_t> mask((size + 31) / 32);
+    for (uint32_t& word : mask) word = static_cast<uint32_t>(engine());
+    mask[0] |= 1;
+    std::vector<float> masked = row;
+    for (size_t i = 0; i < size; ++i)
+      if ((mask[i / 32] >> (i % 32) & 1U) == 0) masked[i] = -kInfinity;
+    SamplingParams params;
+    params.temperature = round % 3 == 0 ? 0.0F : 1.5F;
+    params.top_k = round % 5 == 0 ? 4 : 0;
+    params.top_p = round % 4 == 0 ? 0.8F : 1.0F;
+    params.presence_penalty = round % 7 == 0 ? 1.0F : 0.0F;
+    params.seed = static_cast<uint64_t>(round);
+    SamplingState state(params);
+    state.add_generated(0);
+    const int32_t token = state.sample(row, 5, scratch, mask);
+    EXPECT_EQ(mask[static_cast<size_t>(token) / 32] >> (token % 32) & 1U, 1U) << round;
+    if (*std::max_element(masked.begin(), masked.end()) > -kInfinity) {
+      EXPECT_EQ(token, state.sample(masked, 5, scratch)) << round;
+    }
+  }
+}
+
+TEST(Sampler, WhereNothingIsLikelyTheLowestAllowedTokenIsDrawn) {
+  const std::vector<float> row(40, -kInfinity);
+  const std::vector<uint32_t> mask = {0, 0b1100};
+  SamplingParams params;
+  params.stop_token_ids = {34};
+  std::vector<float> scratch;
+  EXPECT_EQ(SamplingState(params).sample(row, 0, scratch, mask), 34);
+  params.min_tokens = 1;
+  EXPECT_EQ(SamplingState(params).sample(row, 0, scratch, mask), 35);
+}
+
 }  // namespace
 }  // namespace switchyard::worker

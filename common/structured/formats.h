@@ -1,0 +1,15 @@
+// The values of JSON Schema's "format" that are kept, as regular expressions of the whole string.
+//
+// Thread: any.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace switchyard::structured {
+
+// "" for a format that is not known. Where a format's rules are not regular, or long, the expression takes a part of
+// it: dates of the years 1000 to 2999 without 29 February, e-mail addresses without quotes.
+std::string format_regex(std::string_view format);
+
+}  // namespace switchyard::structured

@@ -1,0 +1,45 @@
+// JSON numbers within bounds, digit by digit.
+//
+// Thread: any.
+#pragma once
+
+#include <boost/json/value.hpp>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "common/base/result.h"
+#include "common/structured/grammar.h"
+
+namespace switchyard::structured {
+
+// A finite decimal number, sign apart; no zeros before `whole` (empty = 0) or behind `fraction`.
+struct Decimal {
+  bool negative = false;
+  std::string whole;
+  std::string fraction;
+
+  // kInvalid: not a number.
+  static Result<Decimal> of(const boost::json::value& value);
+  bool is_zero() const { return whole.empty() && fraction.empty(); }
+};
+
+// Whether a < b.
+bool less(const Decimal& a, const Decimal& b);
+
+struct NumberBounds {
+  std::optional<Decimal> least;
+  std::optional<Decimal> most;
+  bool above = false;  // least itself is out
+  bool below = false;  // most itself is out
+
+  bool none() const { return !least && !most; }
+  void raise_least(const Decimal& bound, bool exclusive);
+  void lower_most(const Decimal& bound, bool exclusive);
+};
+
+// Of up to kIntegerDigits digits; with a fraction of up to kFractionDigits digits unless `integer`; no exponent.
+// never() when nothing is within.
+Expr number_within(Grammar& grammar, const NumberBounds& bounds, bool integer);
+
+}  // namespace switchyard::structured
