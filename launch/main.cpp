@@ -10,6 +10,7 @@
 
 #include "common/config/schema.h"
 #include "frontend/text/commands.h"
+#include "launch/bench/command.h"
 #include "launch/chat.h"
 #include "launch/cluster.h"
 #include "launch/dry_run.h"
@@ -157,6 +158,13 @@ int run(int argc, char** argv) {
   chat->add_option("--max-tokens", chat_options.max_tokens, "of one answer");
   chat->add_option("--temperature", chat_options.temperature, "0 = always the likeliest token");
   chat->callback([&] { exit_code = report(run_chat(chat_options)); });
+
+  auto* bench = app.add_subcommand("bench", "measure a served model");
+  bench->require_subcommand(1);
+  bench->set_help_flag("-h,--help", "print this help");
+  auto* bench_serve = bench->add_subcommand("serve", "send requests, print latencies and rates as `vllm bench serve`");
+  const auto bench_options = add_bench_flags(*bench_serve);
+  bench_serve->callback([&] { exit_code = report(run_bench(*bench_options)); });
 
   TopOptions top_options;
   auto* top = app.add_subcommand("top", "watch a cluster");

@@ -67,7 +67,7 @@ struct FrontendConfig {
   uint32_t requests_per_minute = 0;   // of a key; 0 = no limit
   uint64_t tokens_per_minute = 0;
   uint32_t requests_at_once = 0;
-  uint32_t threads = 1;
+  uint32_t threads = 0;  // 0 = one a core
   uint32_t max_connections = 10000;
   uint32_t max_body_mib = 10;
   uint32_t header_timeout_ms = 10000;       // half-open connections are closed after it

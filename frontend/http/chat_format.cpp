@@ -8,7 +8,11 @@ namespace {
 class ChatFormat final : public AnswerFormat {
  public:
   ChatFormat(AnswerHead head, std::shared_ptr<const ServedModel> model)
-      : head_(std::move(head)), model_(std::move(model)) {}
+      : head_(std::move(head)), model_(std::move(model)) {
+    JsonWriter json;
+    begin_answer(json, head_, "chat.completion.chunk", model_->facts().name);
+    chunk_begin_ = json.take();
+  }
 
   std::string whole(std::vector<std::unique_ptr<Choice>>& choices, const Usage& usage) override {
     JsonWriter json;
@@ -157,8 +161,7 @@ class ChatFormat final : public AnswerFormat {
   }
 
   JsonWriter begin_choice(const Choice& choice) const {
-    JsonWriter json;
-    begin_answer(json, head_, "chat.completion.chunk", model_->facts().name);
+    JsonWriter json(chunk_begin_);
     json.key("choices").begin_array().begin_object().integer("index", choice.index());
     return json;
   }
@@ -196,6 +199,7 @@ class ChatFormat final : public AnswerFormat {
 
   const AnswerHead head_;
   const std::shared_ptr<const ServedModel> model_;
+  std::string chunk_begin_;  // of every chunk alike: id, object, created, model
 };
 
 }  // namespace

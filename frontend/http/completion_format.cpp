@@ -15,7 +15,11 @@ struct ScoredToken {
 class CompletionFormat final : public AnswerFormat {
  public:
   CompletionFormat(AnswerHead head, std::shared_ptr<const ServedModel> model)
-      : head_(std::move(head)), model_(std::move(model)) {}
+      : head_(std::move(head)), model_(std::move(model)) {
+    JsonWriter json;
+    begin_answer(json, head_, "text_completion", model_->facts().name);
+    chunk_begin_ = json.take();
+  }
 
   std::string whole(std::vector<std::unique_ptr<Choice>>& choices, const Usage& usage) override {
     JsonWriter json;
@@ -76,8 +80,7 @@ class CompletionFormat final : public AnswerFormat {
 
  private:
   JsonWriter begin_choice(const Choice& choice, std::string_view text) const {
-    JsonWriter json;
-    begin_answer(json, head_, "text_completion", model_->facts().name);
+    JsonWriter json(chunk_begin_);
     json.key("choices").begin_array().begin_object().integer("index", choice.index()).string("text", text);
     return json;
   }
@@ -160,6 +163,7 @@ class CompletionFormat final : public AnswerFormat {
 
   const AnswerHead head_;
   const std::shared_ptr<const ServedModel> model_;
+  std::string chunk_begin_;  // of every chunk alike: id, object, created, model
 };
 
 }  // namespace

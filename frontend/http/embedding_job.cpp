@@ -147,10 +147,9 @@ void EmbeddingJob::start(ResponderPtr responder) {
     generate.set_trace_id(parts_.request_id);
     generate.set_priority(parts_.admission->priority(parts_.request.priority));
     prompt_tokens_ += inputs[i].size();
-    auto ticket = parts_.pool->generate(generate, [job = shared_from_this(), i](wire::Output& output) {
-      auto own = std::make_shared<wire::Output>(std::move(output));
-      job->responder_->post([job, i, own] { job->on_output(i, *own); });
-    });
+    auto ticket =
+        parts_.pool->generate(generate, responder_->reactor(),
+                              [job = shared_from_this(), i](wire::Output& output) { job->on_output(i, output); });
     if (!ticket.ok()) return fail(error_of(ticket.error()));
     tickets_[i] = *ticket;
   }

@@ -42,10 +42,9 @@ void GenerationJob::start(ResponderPtr responder) {
     generate.mutable_sampling()->set_seed(request.seed + index % request.n);
     generate.set_trace_id(parts_.request_id);
     generate.set_priority(parts_.admission->priority(request.priority));
-    auto ticket = parts_.pool->generate(generate, [job = shared_from_this(), index](wire::Output& output) {
-      auto own = std::make_shared<wire::Output>(std::move(output));
-      job->responder_->post([job, index, own] { job->on_output(index, *own); });
-    });
+    auto ticket = parts_.pool->generate(
+        generate, responder_->reactor(),
+        [job = shared_from_this(), index](wire::Output& output) { job->on_output(index, output); });
     if (!ticket.ok()) return fail(error_of(ticket.error()));
     choice->ticket = *ticket;
   }
@@ -94,7 +93,10 @@ void GenerationJob::event(const std::string& json) {
     responder_->add_header("X-Accel-Buffering", "no");
     responder_->begin_stream(kEventStream);
   }
-  responder_->write(sse_event(json));
+  thread_local std::string text;  // keeps its room: there are 200000 events a second
+  text.clear();
+  append_sse_event(text, json);
+  responder_->write(text);
 }
 
 void GenerationJob::stream(Choice& choice, const Delta& delta) {

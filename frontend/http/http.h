@@ -28,11 +28,22 @@ struct HttpResponse {
   std::string why_refused = {};  // for the log
 };
 
+// A thread of the server with the connections that are its own. Nothing of one is shared with another.
+class Reactor {
+ public:
+  // Any thread: runs the function on the reactor's thread, in the order of the calls; not after the server has stopped.
+  // What is written to connections while functions wait goes out behind the last of them, once for each connection.
+  virtual void post(std::function<void()> function) = 0;
+
+ protected:
+  ~Reactor() = default;
+};
+
 // The answer to one request: respond() once, or begin_stream(), write() any number of times, end_stream().
 //
-// Thread: everything but post() only from functions that post() runs, and from RequestHandler::handle(); they all run
-// one after the other (on the connection's strand). Nothing blocks. After the client has left, calls do nothing. A
-// Responder that is destroyed without an answer sends 500.
+// Thread: everything but post() and reactor() only on the connection's reactor: from functions that post() runs, and
+// from RequestHandler::handle(). Nothing blocks. After the client has left, calls do nothing. A Responder that is
+// destroyed without an answer sends 500.
 class Responder {
  public:
   virtual ~Responder() = default;
@@ -47,8 +58,10 @@ class Responder {
 
   // Called once, if the client leaves (or reads so slowly that it is dropped) before the answer is complete.
   virtual void on_disconnect(std::function<void()> callback) = 0;
-  // Any thread: runs the function where the calls above are allowed.
+  // Any thread: runs the function where the calls above are allowed, if the connection is still there.
   virtual void post(std::function<void()> function) = 0;
+  // Lives as long as the server.
+  virtual Reactor& reactor() const = 0;
 };
 
 using ResponderPtr = std::shared_ptr<Responder>;

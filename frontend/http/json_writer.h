@@ -22,6 +22,13 @@ void append_json_float(std::string& out, float value);
 
 class JsonWriter {
  public:
+  JsonWriter() = default;
+  // Goes on behind a text whose last value or key is complete.
+  explicit JsonWriter(std::string_view begun) : comma_(true) {
+    out_.reserve(begun.size() + kRoom);
+    out_ = begun;
+  }
+
   JsonWriter& begin_object();
   JsonWriter& end_object();
   JsonWriter& begin_array();
@@ -47,6 +54,8 @@ class JsonWriter {
   std::string take() { return std::move(out_); }
 
  private:
+  static constexpr size_t kRoom = 192;  // for the rest of a stream's chunk, in nearly all cases
+
   void separate();
 
   std::string out_;

@@ -54,7 +54,7 @@ class NetRankPool final : public RankPool {
     return {};
   }
 
-  Result<Ticket> generate(wire::Generate& request, OnOutput on_output) override {
+  Result<Ticket> generate(wire::Generate& request, Reactor& reactor, OnOutput on_output) override {
     Ticket ticket;
     net::ConnectionPtr connection;
     const std::vector<uint64_t> blocks = PrefixIndex::blocks_of(
@@ -67,7 +67,7 @@ class NetRankPool final : public RankPool {
       if (rank->sequences++ == 0) rank->heard_at = std::chrono::steady_clock::now();
       prefixes_.add(blocks, rank->id);
       connection = rank->connection;
-      requests_.emplace(ticket.id, Request{ticket.rank, std::move(on_output)});
+      requests_.emplace(ticket.id, Request{ticket.rank, &reactor, std::make_shared<OnOutput>(std::move(on_output))});
     }
     wire::Frame frame;
     request.set_request_id(ticket.id);
@@ -84,7 +84,7 @@ class NetRankPool final : public RankPool {
     net::ConnectionPtr connection;
     {
       const std::lock_guard lock(mutex_);
-      if (!take(ticket.id)) return;
+      if (take(ticket.id).reactor == nullptr) return;
       const auto rank = ranks_.find(ticket.rank);
       if (rank != ranks_.end()) connection = rank->second.connection;
     }
@@ -144,7 +144,12 @@ class NetRankPool final : public RankPool {
   };
   struct Request {
     uint32_t rank = 0;
-    OnOutput on_output;
+    Reactor* reactor = nullptr;  // null: there is no such request
+    std::shared_ptr<OnOutput> on_output;
+  };
+  struct Call {
+    std::shared_ptr<OnOutput> on_output;
+    wire::Output* output = nullptr;
   };
 
   std::string why_not() const {
@@ -185,15 +190,15 @@ class NetRankPool final : public RankPool {
     return &ranks_[last_rank_];
   }
 
-  // Forgets a request; its callback, or an empty one.
-  OnOutput take(uint64_t id) {
+  // Forgets a request.
+  Request take(uint64_t id) {
     const auto found = requests_.find(id);
     if (found == requests_.end()) return {};
     const auto rank = ranks_.find(found->second.rank);
     if (rank != ranks_.end() && rank->second.sequences > 0) --rank->second.sequences;
-    OnOutput callback = std::move(found->second.on_output);
+    Request request = std::move(found->second);
     requests_.erase(found);
-    return callback;
+    return request;
   }
 
   // --- coordinator ---------------------------------------------------------------------------------------------------
@@ -266,7 +271,7 @@ class NetRankPool final : public RankPool {
       log_info("connected to a rank", {{"rank", id}, {"address", to->peer().address}, {"epoch", epoch_}});
     };
     handlers.on_frame = [this, id](const net::ConnectionPtr&, wire::Frame& frame) {
-      if (frame.has_outputs()) on_outputs(id, *frame.mutable_outputs());
+      if (frame.has_outputs()) on_outputs(id, frame);
     };
     handlers.on_close = [this, id](const net::ConnectionPtr& from, const Error& why) { on_rank_lost(id, from, why); };
     handlers.on_connect_failed = [id](const Error& why) {
@@ -275,28 +280,35 @@ class NetRankPool final : public RankPool {
     rank.connector = net_->connect(rank.host, rank.port, std::move(handlers));
   }
 
-  void on_outputs(uint32_t rank_id, wire::Outputs& outputs) {
-    std::vector<std::pair<OnOutput, wire::Output*>> calls;
-    calls.reserve(static_cast<size_t>(outputs.outputs_size()));
+  void on_outputs(uint32_t rank_id, wire::Frame& received) {
+    const auto frame = std::make_shared<wire::Frame>(std::move(received));
+    std::vector<std::pair<Reactor*, std::vector<Call>>> messages;  // a few reactors: a list is searched fastest
+    const auto calls_of = [&](Reactor* reactor) -> std::vector<Call>& {
+      for (auto& [to, calls] : messages)
+        if (to == reactor) return calls;
+      return messages.emplace_back(reactor, std::vector<Call>()).second;
+    };
     {
       const std::lock_guard lock(mutex_);
       Rank& rank = ranks_[rank_id];
-      rank.take_load(outputs);
+      rank.take_load(frame->outputs());
       rank.heard_at = std::chrono::steady_clock::now();
-      for (wire::Output& output : *outputs.mutable_outputs()) {
+      for (wire::Output& output : *frame->mutable_outputs()->mutable_outputs()) {
         const auto found = requests_.find(output.request_id());
         if (found == requests_.end()) continue;  // cancelled
-        if (output.finish() == wire::FINISH_NONE)
-          calls.emplace_back(found->second.on_output, &output);
-        else
-          calls.emplace_back(take(output.request_id()), &output);
+        calls_of(found->second.reactor).push_back({found->second.on_output, &output});
+        if (output.finish() != wire::FINISH_NONE) take(output.request_id());
       }
     }
-    for (auto& [callback, output] : calls) callback(*output);
+    for (auto& [reactor, calls] : messages) {
+      reactor->post([frame, calls = std::move(calls)] {
+        for (const Call& call : calls) (*call.on_output)(*call.output);
+      });
+    }
   }
 
   void on_rank_lost(uint32_t rank_id, const net::ConnectionPtr& from, const Error& why) {
-    std::vector<OnOutput> lost;
+    std::vector<Request> lost;
     {
       const std::lock_guard lock(mutex_);
       Rank& rank = ranks_[rank_id];
@@ -314,9 +326,11 @@ class NetRankPool final : public RankPool {
     output.set_finish(wire::FINISH_ERROR);
     output.set_error(fmt::format("Rank {}, which worked on the request, was lost.", rank_id));
     output.set_error_status(503);
-    for (OnOutput& callback : lost) {
-      wire::Output own = output;  // a callback may take it apart
-      callback(own);
+    for (const Request& request : lost) {
+      request.reactor->post([on_output = request.on_output, output] {
+        wire::Output own = output;  // a callback may take it apart
+        (*on_output)(own);
+      });
     }
   }
 

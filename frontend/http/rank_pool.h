@@ -13,6 +13,7 @@
 #include "common/base/result.h"
 #include "common/config/cluster_config.h"
 #include "common/wire/switchyard.pb.h"
+#include "frontend/http/http.h"
 
 namespace switchyard::http {
 
@@ -38,8 +39,9 @@ class RankPool {
   };
   // What another frontend's clients took of their keys' limits. On the net thread.
   using OnKeyUses = std::function<void(const wire::KeyUses&)>;
-  // On the net thread; must not block; may move from the output. The last one has a finish; when the rank is lost that
-  // is FINISH_ERROR with status 503.
+  // On the reactor that generate() was given; must not block; may move from the output. The last one has a finish; when
+  // the rank is lost that is FINISH_ERROR with status 503. The outputs of a frame reach a reactor in one message,
+  // however many they are; what waits there is bounded by what the admitted requests may still generate.
   using OnOutput = std::function<void(wire::Output&)>;
 
   // Connects in the background. http_port: as the coordinator shall show it. report: called every heartbeat on the net
@@ -50,8 +52,10 @@ class RankPool {
   virtual ~RankPool() = default;  // stops
 
   // Sends a sequence to a rank. request.request_id is set here. kUnavailable: no live rank. Any thread; never blocks.
-  virtual Result<Ticket> generate(wire::Generate& request, OnOutput on_output) = 0;
-  // The rank frees the sequence; its callback is not called any more (but may be running just now). Any thread.
+  // reactor must outlive the pool's last callback: stop() the pool before it goes.
+  virtual Result<Ticket> generate(wire::Generate& request, Reactor& reactor, OnOutput on_output) = 0;
+  // The rank frees the sequence; its callback is not called any more, but for what is on its way to the reactor. Any
+  // thread.
   virtual void cancel(const Ticket& ticket) = 0;
 
   virtual Load load() const = 0;

@@ -1,22 +1,16 @@
 #include "frontend/http/server.h"
 
+#include <algorithm>
 #include <atomic>
-#include <boost/asio/dispatch.hpp>
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/strand.hpp>
-#include <condition_variable>
 #include <future>
-#include <mutex>
 #include <thread>
-#include <unordered_map>
 #include <vector>
 
 #include "common/base/log.h"
-#include "frontend/http/session.h"
+#include "frontend/http/reactor.h"
 
 namespace switchyard::http {
 namespace {
@@ -25,25 +19,21 @@ namespace asio = boost::asio;
 using asio::ip::tcp;
 using boost::system::error_code;
 
-// How often deadlines are looked at: a twentieth of the shortest sensible one, and nothing for 10000 connections.
-constexpr std::chrono::milliseconds kSweep{100};
-
-class Server final : public HttpServer, public SessionOwner {
+class Server final : public HttpServer {
  public:
-  Server(const ServerOptions& options, RequestHandler& handler)
-      : options_(options),
-        handler_(handler),
-        io_(static_cast<int>(options.threads)),
-        work_(io_.get_executor()),
-        strand_(asio::make_strand(io_)),
-        acceptor_(strand_),
-        retry_(strand_),
-        sweeper_(strand_) {}
+  Server(const ServerOptions& options, RequestHandler& handler) : options_(options) {
+    // The cores that this process may use, as taskset or a container leaves them.
+    const uint32_t threads = options.threads > 0 ? options.threads : std::max(1U, std::thread::hardware_concurrency());
+    for (uint32_t i = 0; i < threads; ++i)
+      reactors_.push_back(std::make_unique<ServerReactor>(options_, handler, draining_));
+    acceptor_.emplace(reactors_.front()->io_context());
+    retry_.emplace(reactors_.front()->io_context());
+  }
   ~Server() override { stop(); }
 
   Status listen() {
     error_code error;
-    tcp::resolver resolver(io_);
+    tcp::resolver resolver(reactors_.front()->io_context());
     const auto addresses =
         resolver.resolve(options_.host, std::to_string(options_.port), tcp::resolver::passive, error);
     const std::string where = options_.host + ":" + std::to_string(options_.port);
@@ -54,146 +44,82 @@ class Server final : public HttpServer, public SessionOwner {
       if (error) return Error{Errc::kIo, "cannot " + std::string(what) + " " + where + ": " + error.message()};
       return {};
     };
-    acceptor_.open(endpoint.protocol(), error);
+    acceptor_->open(endpoint.protocol(), error);
     SWITCHYARD_TRY(check("open a socket for"));
-    acceptor_.set_option(tcp::acceptor::reuse_address(true), error);
-    acceptor_.bind(endpoint, error);
+    acceptor_->set_option(tcp::acceptor::reuse_address(true), error);
+    acceptor_->bind(endpoint, error);
     SWITCHYARD_TRY(check("bind"));
-    acceptor_.listen(4096, error);
+    acceptor_->listen(4096, error);
     SWITCHYARD_TRY(check("listen on"));
-    port_ = acceptor_.local_endpoint(error).port();
-    asio::post(strand_, [this] {
-      accept();
-      sweep();
-    });
-    for (uint32_t i = 0; i < std::max(1U, options_.threads); ++i) threads_.emplace_back([this] { io_.run(); });
+    port_ = acceptor_->local_endpoint(error).port();
+    reactors_.front()->post([this] { accept(); });
+    for (const auto& reactor : reactors_) reactor->start();
+    started_ = true;
     return {};
   }
 
   uint16_t port() const override { return port_; }
-  uint32_t connection_count() const override { return connections_.load(); }
+  uint32_t connection_count() const override {
+    uint32_t count = 0;
+    for (const auto& reactor : reactors_) count += reactor->connection_count();
+    return count;
+  }
 
   void begin_drain() override {
     draining_ = true;
-    for (const auto& session : sessions()) session->drain();
+    for (const auto& reactor : reactors_) reactor->begin_drain();
   }
 
   void stop() override {
-    if (threads_.empty()) return;
-    SWITCHYARD_CHECK(!on_server_thread());
-    stopping_ = true;
+    if (!started_) return;
+    started_ = false;
+    for (const auto& reactor : reactors_) SWITCHYARD_CHECK(!reactor->on_thread());
     std::promise<void> closed;
-    asio::post(strand_, [&] {
+    reactors_.front()->post([&] {
+      stopping_ = true;
       error_code ignored;
-      acceptor_.close(ignored);
-      sweeper_.cancel();
-      retry_.cancel();
+      acceptor_->close(ignored);
+      retry_->cancel();
       closed.set_value();
     });
     closed.get_future().wait();  // no session begins after this
-    for (const auto& session : sessions()) session->close();
-    // Not only connections hold sessions: whoever answers does for a moment, and so does what was posted to one. An
-    // answer in the making holds none (its Responder is a weak handle). The threads run until the last one is freed: it
-    // must not outlive the io_context, and what is posted must find a thread.
-    {
-      std::unique_lock lock(mutex_);
-      gone_.wait(lock, [this] { return alive_ == 0; });
-    }
-    work_.reset();
-    for (std::thread& thread : threads_) thread.join();
-    threads_.clear();
-  }
-
-  // SessionOwner.
-  const ServerOptions& options() const override { return options_; }
-  RequestHandler& handler() override { return handler_; }
-  bool draining() const override { return draining_; }
-  void ended(uint64_t id) override {
-    decltype(sessions_)::node_type ended;  // freed after the lock, which freeing takes
-    const std::lock_guard lock(mutex_);
-    ended = sessions_.extract(id);
-    if (!ended.empty()) --connections_;
+    for (const auto& reactor : reactors_) reactor->stop();
   }
 
  private:
-  std::vector<std::shared_ptr<Session>> sessions() {
-    const std::lock_guard lock(mutex_);
-    std::vector<std::shared_ptr<Session>> result;
-    result.reserve(sessions_.size());
-    for (const auto& [id, session] : sessions_) result.push_back(session);
-    return result;
-  }
-
-  bool on_server_thread() const {
-    for (const std::thread& thread : threads_)
-      if (thread.get_id() == std::this_thread::get_id()) return true;
-    return false;
+  ServerReactor& least_loaded() {
+    return **std::min_element(reactors_.begin(), reactors_.end(), [](const auto& a, const auto& b) {
+      return a->connection_count() < b->connection_count();
+    });
   }
 
   void accept() {
-    acceptor_.async_accept(asio::make_strand(io_), [this](const error_code& error, auto socket) {
+    ServerReactor& reactor = least_loaded();
+    acceptor_->async_accept(reactor.io_context(), [this, &reactor](const error_code& error, tcp::socket socket) {
       if (stopping_) return;
       if (error) {
         // Out of file descriptors, most likely: wait for some to be freed instead of spinning.
         log_warn("cannot accept a connection", {{"error", error.message()}});
-        retry_.expires_after(std::chrono::milliseconds(100));
-        retry_.async_wait([this](const error_code& cancelled) {
+        retry_->expires_after(std::chrono::milliseconds(100));
+        retry_->async_wait([this](const error_code& cancelled) {
           if (!cancelled) accept();
         });
         return;
       }
-      add(tcp::socket(std::move(socket)));
+      reactor.add(std::move(socket), connection_count() >= options_.connections_max);
       accept();
     });
   }
 
-  void add(tcp::socket socket) {
-    const bool full = connections_.load() >= options_.connections_max;
-    std::shared_ptr<Session> session;
-    {
-      const std::lock_guard lock(mutex_);
-      const uint64_t id = next_id_++;
-      session = std::shared_ptr<Session>(new Session(*this, id, std::move(socket)), [this](Session* last) {
-        delete last;
-        const std::lock_guard freed(mutex_);
-        --alive_;
-        gone_.notify_all();
-      });
-      ++alive_;
-      sessions_.emplace(id, session);
-      ++connections_;
-    }
-    session->start(full);
-  }
-
-  void sweep() {
-    sweeper_.expires_after(kSweep);
-    sweeper_.async_wait([this](const error_code& cancelled) {
-      if (cancelled || stopping_) return;
-      const auto now = std::chrono::steady_clock::now();
-      for (const auto& session : sessions()) session->check_deadlines(now);
-      sweep();
-    });
-  }
-
   const ServerOptions options_;
-  RequestHandler& handler_;
-  asio::io_context io_;
-  asio::executor_work_guard<asio::io_context::executor_type> work_;  // until stop() has seen every session freed
-  asio::strand<asio::io_context::executor_type> strand_;  // of the three below
-  tcp::acceptor acceptor_;
-  asio::steady_timer retry_;
-  asio::steady_timer sweeper_;
   uint16_t port_ = 0;
+  bool started_ = false;
   std::atomic<bool> draining_{false};
-  std::atomic<bool> stopping_{false};
-  std::atomic<uint32_t> connections_{0};
-  std::mutex mutex_;  // guards the three below
-  size_t alive_ = 0;  // sessions that somebody still holds
-  std::unordered_map<uint64_t, std::shared_ptr<Session>> sessions_;
-  uint64_t next_id_ = 1;
-  std::condition_variable gone_;  // alive_ went down
-  std::vector<std::thread> threads_;
+  std::vector<std::unique_ptr<ServerReactor>> reactors_;
+  // The first reactor's.
+  std::optional<tcp::acceptor> acceptor_;
+  std::optional<asio::steady_timer> retry_;
+  bool stopping_ = false;
 };
 
 }  // namespace

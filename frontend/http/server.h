@@ -1,6 +1,10 @@
 // The HTTP/1.1 server: reads requests within limits and deadlines, hands them to a RequestHandler, sends what its
 // Responders say.
 //
+// One reactor thread a core. One of them accepts, and gives each connection to the reactor with the fewest; from then
+// on the connection lives there alone. (SO_REUSEPORT would accept on all of them, but deals by a hash: few long streams
+// end up on few cores, and a second process on the same port goes unnoticed.)
+//
 // One connection carries one request at a time; pipelined ones wait in its buffer. While an answer is in the making the
 // socket is still read, so that a client that leaves is noticed at once. A client that half-closes its end counts as
 // gone.
@@ -21,8 +25,8 @@ namespace switchyard::http {
 
 struct ServerOptions {
   std::string host = "127.0.0.1";
-  uint16_t port = 0;  // 0 = any free one
-  uint32_t threads = 1;
+  uint16_t port = 0;     // 0 = any free one
+  uint32_t threads = 1;  // reactors; 0 = one for each core that the process may use
   uint32_t connections_max = 10000;
   uint64_t body_bytes_max = 10U << 20;
   uint32_t head_bytes_max = 32U << 10;

@@ -1,11 +1,10 @@
-// One HTTP connection of HttpServer (server.h): a state machine on its own strand.
+// One HTTP connection of HttpServer (server.h): a state machine on its reactor.
 //
 //   idle -> head -> body -> answering -> idle ...            and from anywhere -> lingering -> closed
 #pragma once
 
 #include <atomic>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <chrono>
@@ -20,33 +19,26 @@
 
 namespace switchyard::http {
 
-class Session;
+class ServerReactor;
 
-// What a session needs of its server. Outlives the session. Thread: any.
-class SessionOwner {
- public:
-  virtual const ServerOptions& options() const = 0;
-  virtual RequestHandler& handler() = 0;
-  virtual bool draining() const = 0;
-  virtual void ended(uint64_t id) = 0;  // forget it
-
- protected:
-  ~SessionOwner() = default;
-};
-
-// Thread: the five calls on top from any; everything else on the strand.
+// Thread: its reactor's; post() and is_closed() from any.
 class Session final : public std::enable_shared_from_this<Session> {
  public:
   using Clock = std::chrono::steady_clock;
 
-  Session(SessionOwner& owner, uint64_t id, boost::asio::ip::tcp::socket socket);
+  Session(ServerReactor& reactor, boost::asio::ip::tcp::socket socket);
 
-  // full: says 503 and closes.
-  void start(bool full);
+  // id: what the reactor knows it by. full: says 503 and closes.
+  void start(uint64_t id, bool full);
+  void start_closed(uint64_t id);
   void drain();
   void close();
-  void check_deadlines(Clock::time_point now);
+  bool is_late(Clock::time_point now) const;
+  void deadline_passed();
   void post(std::function<void()> function);
+  ServerReactor& reactor() const { return reactor_; }
+  // Sends what is queued, as far as the client takes it.
+  void flush();
 
   // For the Responder of request number `request`; other numbers do nothing.
   bool answering(uint64_t request) const { return phase_ == Phase::kAnswering && request == request_ && !answered_; }
@@ -63,15 +55,15 @@ class Session final : public std::enable_shared_from_this<Session> {
   using Parser = boost::beast::http::request_parser<boost::beast::http::string_body>;
 
   void next_request();
-  void read_head();
-  void on_head(const boost::system::error_code& error);
-  void on_body(const boost::system::error_code& error);
-  void hand_over();
   void watch();
-  void on_watched(const boost::system::error_code& error, size_t count);
+  void on_readable();
+  void on_read_error(const boost::system::error_code& error);
+  void parse(std::string_view bytes);
+  size_t parse_some(std::string_view bytes);
+  bool check_head();
+  void hand_over();
   void refuse(const ApiError& error);
   void refuse_read(const boost::system::error_code& error);
-  void deadline_passed();
   void answer_done();
   void linger();
   void client_gone();
@@ -79,21 +71,21 @@ class Session final : public std::enable_shared_from_this<Session> {
 
   void append_head(int status, const std::string& content_type, std::optional<size_t> length,
                    const std::vector<std::pair<std::string, std::string>>& headers);
-  void flush();
-  void on_written(const boost::system::error_code& error, size_t count);
+  void flush_later();
+  size_t unsent_bytes() const { return queue_.size() - sent_; }
   void set_read_deadline(std::chrono::milliseconds wait);
 
-  SessionOwner& owner_;
-  const uint64_t id_;
+  ServerReactor& reactor_;
+  uint64_t id_ = 0;
   boost::asio::ip::tcp::socket socket_;
   std::atomic<bool> closed_{false};
-  std::atomic<Clock::rep> read_deadline_{0};   // 0 = none
-  std::atomic<Clock::rep> write_deadline_{0};  // 0 = none
+  Clock::time_point read_deadline_{};   // zero = none
+  Clock::time_point write_deadline_{};  // zero = none
 
   Phase phase_ = Phase::kIdle;
-  bool watching_ = false;  // a read of our own (not Beast's) is under way
-  boost::beast::flat_buffer buffer_;
-  std::optional<Parser> parser_;
+  bool watching_ = false;  // waits for the socket to be readable
+  std::string unparsed_;   // bytes of a request that is not complete, and of those behind it
+  std::unique_ptr<Parser> parser_;
   std::string path_;
   std::string request_id_;  // of the request being read or answered
   uint64_t request_ = 0;
@@ -105,10 +97,10 @@ class Session final : public std::enable_shared_from_this<Session> {
   bool close_when_sent_ = false;
   std::function<void()> disconnect_;
 
-  std::string queue_;  // to be sent after in_flight_
-  std::string in_flight_;
-  size_t sent_ = 0;  // of in_flight_
-  bool writing_ = false;
+  std::string queue_;  // to be sent from sent_ on
+  size_t sent_ = 0;
+  bool flush_waits_ = false;  // flush() will be called
+  bool blocked_ = false;      // waits for the client to take more
 };
 
 ResponderPtr make_responder(const std::shared_ptr<Session>& session, uint64_t request);

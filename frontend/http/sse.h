@@ -10,10 +10,12 @@ inline constexpr const char* kEventStream = "text/event-stream; charset=utf-8";
 inline constexpr std::string_view kDone = "[DONE]";
 
 // data has no line breaks: JSON as JsonWriter makes it.
+inline void append_sse_event(std::string& out, std::string_view data) {
+  out.append("data: ").append(data).append("\n\n");
+}
 inline std::string sse_event(std::string_view data) {
   std::string event;
-  event.reserve(data.size() + 8);
-  event.append("data: ").append(data).append("\n\n");
+  append_sse_event(event, data);
   return event;
 }
 

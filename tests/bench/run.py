@@ -22,6 +22,7 @@ import threading
 import time
 import urllib.request
 
+import frontend_scale
 from common import BIN, ROOT, as_job, checkpoint, free_port, kernel_rows, stamp
 
 MIB = 1 << 20
@@ -117,6 +118,15 @@ def context(results, model, directory, depths=(8192, 32768)):
             for row in csv.DictReader(line for line in out.splitlines() if not line.startswith("#")):
                 name = f"prefill {depth}" if row["what"] == "prefill" else f"decode at {depth}"
                 results.add(model, *SPLITS[0], f"int8, KV {kv_type}: {name}", row["tokens_per_second"], "tokens/s")
+
+
+def frontend(results):
+    """What a core of a frontend carries, in front of a rank that emits tokens on schedule."""
+    for count in (1000, 4000, 10000):
+        for what, value in frontend_scale.streams(count, 200).items():
+            results.add("", "", "", f"{count} streams: {what}", value, "")
+    for what, value in frontend_scale.requests(100000, 128).items():
+        results.add("", "", "", f"short requests: {what}", value, "")
 
 
 def evict(directory):
@@ -233,7 +243,7 @@ def latency(results, model, directory, streams=8, prompts=6, prompt_tokens=2048)
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="kernels,structured,engine,cluster",
-                        help="and context (minutes of long prompts) and latency: of the last model; tokenizers")
+                        help="and context (minutes of long prompts) and latency: of the last model; tokenizers and frontend, without a model")
     parser.add_argument("--models", default="small-qwen3moe,medium-qwen3moe")
     parser.add_argument("--checkpoints", type=pathlib.Path, default=ROOT / "build" / "bench")
     parser.add_argument("--rounds", type=int, default=3)
@@ -242,7 +252,7 @@ def main():
     parts = a.only.split(",")
     if "tokenizers" in parts:
         subprocess.run([sys.executable, ROOT / "tests" / "bench" / "tokenizer_table.py"], check=True)
-    if unknown := set(parts) - {"kernels", "structured", "engine", "cluster", "context", "latency", "tokenizers"}:
+    if unknown := set(parts) - {"kernels", "structured", "engine", "cluster", "context", "latency", "tokenizers", "frontend"}:
         parser.error(f"--only: no part {', '.join(sorted(unknown))}")
     results = Results(a.csv)
     print(f"commit {results.stamp[0]}, {results.stamp[1]}, {results.stamp[2]}")
@@ -250,6 +260,8 @@ def main():
         kernels(results)
     if "structured" in parts:
         structured(results)
+    if "frontend" in parts:
+        frontend(results)
     for model in a.models.split(","):
         if not {"engine", "cluster", "context", "latency"} & set(parts):
             break
