@@ -1,6 +1,6 @@
 # The verbs a person types. Each is a line or two over CMake; see README.md.
 .DEFAULT_GOAL := build
-.PHONY: deps build build-all run test test-venv bench bench-peers gpu-check train train-venv eval sanitize format lint clean
+.PHONY: deps build build-all run test test-venv test-browser bench bench-peers gpu-check train train-venv eval sanitize format lint clean
 SHELL := /bin/bash
 
 sources = $(shell git ls-files '*.h' '*.cpp' '*.cu' '*.cuh')
@@ -25,12 +25,16 @@ build-all: build/build.ninja
 run: deps build
 	@exec build/bin/switchyard up configs/local.yaml --demo
 
-test: deps build-all test-venv
+test: deps build-all test-venv test-browser
 	ctest --test-dir build -j2 --output-on-failure
 
 # Python packages of tests/requirements.txt, in build/venv.
 test-venv:
 	@tests/venv.sh build/venv
+
+# The browser in which the page is tested: 98 MB to load, 306 MB installed, with what it depends on.
+test-browser:
+	@launch/deps.sh chromium-headless-shell
 
 # Kernels, the engine, the whole cluster on checkpoints of real shapes; rows in build/bench/results.csv. BENCH="--only engine" for a part.
 bench: deps build-all

@@ -17,6 +17,7 @@
 #include "frontend/http/request_fields.h"
 #include "frontend/http/request_id.h"
 #include "frontend/http/request_parsing.h"
+#include "frontend/page/page.h"
 
 #ifndef SWITCHYARD_VERSION
 #define SWITCHYARD_VERSION "unknown"
@@ -72,6 +73,8 @@ class ApiImpl final : public Api {
     route("POST", "/v1/embeddings", true, [this](Call& call) { embed(call); });
     route("POST", "/tokenize", true, [this](Call& call) { compute(call, &ApiImpl::tokenize); });
     route("POST", "/detokenize", true, [this](Call& call) { compute(call, &ApiImpl::detokenize); });
+    for (const page::PageFile& file : page::page_files())
+      route("GET", file.path, false, [&file](Call& call) { page_file(call, file); });
   }
   ~ApiImpl() override { large_bodies_.join(); }
 
@@ -121,13 +124,26 @@ class ApiImpl final : public Api {
   using Prepare = std::optional<ApiError> (ApiImpl::*)(const boost::json::object&, GenerationJob::Parts&) const;
   using Compute = std::optional<ApiError> (ApiImpl::*)(const boost::json::object&, std::string& answer) const;
 
-  void route(const char* method, const char* path, bool needs_key, std::function<void(Call&)> run) {
-    routes_[path] = {method, needs_key, std::move(run)};
+  void route(const char* method, std::string_view path, bool needs_key, std::function<void(Call&)> run) {
+    routes_[std::string(path)] = {method, needs_key, std::move(run)};
   }
 
   // --- what needs no body --------------------------------------------------------------------------------------------
 
   static void respond_empty(Call& call) { call.responder->respond({.status = 200, .body = "{}"}); }
+
+  // Browsers ask each time whether it changed: a frontend that was replaced is met with its own page.
+  static void page_file(Call& call, const page::PageFile& file) {
+    const bool known = call.request.if_none_match.find(file.etag) != std::string::npos;
+    call.responder->respond({.status = known ? 304 : 200,
+                             .body = std::string(file.body),
+                             .content_type = std::string(file.content_type),
+                             .headers = {{"Cache-Control", "no-cache"},
+                                         {"ETag", std::string(file.etag)},
+                                         {"Content-Security-Policy", std::string(page::kContentSecurityPolicy)},
+                                         {"X-Content-Type-Options", "nosniff"},
+                                         {"Referrer-Policy", "no-referrer"}}});
+  }
 
   std::string why_not_ready() const {
     if (draining_) return "The frontend is shutting down.";

@@ -16,13 +16,14 @@ struct HttpRequest {
   std::string path;           // without the query
   std::string query;          // behind '?'
   std::string authorization;  // the header's value; "" = absent
+  std::string if_none_match;  // likewise
   std::string request_id;     // as the answer's X-Request-Id says; never ""
   std::string body;
 };
 
 struct HttpResponse {
   int status = 200;
-  std::string body;
+  std::string body;  // of a 304 its length alone is sent, as RFC 9110, section 8.6, has it
   std::string content_type = "application/json";
   std::vector<std::pair<std::string, std::string>> headers = {};
   std::string why_refused = {};  // for the log

@@ -238,6 +238,7 @@ void Session::hand_over() {
   request.path = target.substr(0, question);
   if (question != std::string::npos) request.query = target.substr(question + 1);
   request.authorization = to_string(message[bhttp::field::authorization]);
+  request.if_none_match = to_string(message[bhttp::field::if_none_match]);
   request.request_id = request_id_ = request_id_of(to_string(message["X-Request-Id"]));
   request.body = std::move(message.body());
   keep_alive_ = message.keep_alive() && !reactor_.draining();
@@ -326,7 +327,7 @@ void Session::respond(uint64_t request, const HttpResponse& response) {
              {{"request", request_id_}, {"path", path_}, {"status", response.status}, {"why", response.why_refused}});
   }
   append_head(response.status, response.content_type, response.body.size(), response.headers);
-  if (!head_only_) queue_ += response.body;
+  if (!head_only_ && response.status != 304) queue_ += response.body;
   answered_ = true;
   disconnect_ = nullptr;
   flush_later();
