@@ -194,7 +194,15 @@ Result<json::value> SchemaParts::without_reference(const json::value& schema) {
 }
 
 Result<json::value> SchemaParts::merge(const json::value& a, const json::value& b) {
-  if (++merges_ > kMergesMax) return Error{Errc::kTooLarge, "too many schemas that must hold together"};
+  if (++merges_ > kMergesMax || depth_ >= kMergeDepthMax)
+    return Error{Errc::kTooLarge, "too many schemas that must hold together"};
+  ++depth_;
+  auto result = merge_both(a, b);
+  --depth_;
+  return result;
+}
+
+Result<json::value> SchemaParts::merge_both(const json::value& a, const json::value& b) {
   if (a.is_bool()) return a.get_bool() ? b : a;
   if (b.is_bool()) return b.get_bool() ? a : b;
   if (!a.is_object() || !b.is_object()) return Error{Errc::kInvalid, "a schema must be an object or a boolean"};

@@ -32,6 +32,7 @@ uint32_t type_of(const boost::json::value& value);
 class SchemaParts {
  public:
   static constexpr uint32_t kMergesMax = 2000;
+  static constexpr uint32_t kMergeDepthMax = 64;  // of merges within a merge: references may go round
   // The root must outlive it.
   explicit SchemaParts(const boost::json::value& root) : root_(root) {}
 
@@ -46,9 +47,11 @@ class SchemaParts {
 
  private:
   Result<boost::json::value> without_reference(const boost::json::value& schema);
+  Result<boost::json::value> merge_both(const boost::json::value& a, const boost::json::value& b);
 
   const boost::json::value& root_;
   uint32_t merges_ = 0;
+  uint32_t depth_ = 0;
 };
 
 }  // namespace switchyard::structured

@@ -152,10 +152,10 @@ void shape_messages(json::value& messages, const TemplateForm& form) {
     if (role_of(message) != "assistant") continue;
     const json::value* content = find(message, "content");
     const bool has_content = content != nullptr && (!content->is_string() || !content->get_string().empty());
-    json::value* calls = message.if_contains("tool_calls");
-    if (content == nullptr)
-      message["content"] = form.content_may_be_null && calls != nullptr ? json::value(nullptr) : json::value("");
-    if (calls != nullptr) {
+    const bool may_be_null = form.content_may_be_null && message.contains("tool_calls");
+    // A new member moves the others: no pointer into the message holds beyond it.
+    if (content == nullptr) message["content"] = may_be_null ? json::value(nullptr) : json::value("");
+    if (json::value* calls = message.if_contains("tool_calls")) {
       for (json::value& call : calls->get_array()) {
         json::object& function = call.get_object()["function"].get_object();
         json::value& arguments = function["arguments"];
@@ -169,7 +169,8 @@ void shape_messages(json::value& messages, const TemplateForm& form) {
     if (reasoning == nullptr) reasoning = find(message, "reasoning");
     if (reasoning == nullptr) continue;
     const json::value text = *reasoning;
-    message["reasoning_content"] = message["reasoning"] = text;
+    message["reasoning_content"] = text;
+    message["reasoning"] = text;
     if (!(has_content && message.contains("tool_calls")) && !message.contains("thinking")) message["thinking"] = text;
   }
 }
