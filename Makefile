@@ -1,6 +1,6 @@
 # The verbs a person types. Each is a line or two over CMake; see README.md.
 .DEFAULT_GOAL := build
-.PHONY: deps build build-all run test test-venv test-browser bench bench-peers gpu-check train train-venv eval sanitize format lint clean
+.PHONY: deps build build-all run test test-venv test-browser bench bench-peers gpu-check train train-venv eval sanitize fuzz format lint clean
 SHELL := /bin/bash
 
 sources = $(shell git ls-files '*.h' '*.cpp' '*.cu' '*.cuh')
@@ -75,6 +75,15 @@ sanitize: deps
 	cmake --preset tsan && cmake --build build-tsan --target $(patsubst %,tests/unit/%/all,$(tsan_folders))
 	set -e; for folder in $(tsan_folders); do ctest --test-dir build-tsan/tests/unit/$$folder -j2 --output-on-failure -E /cuda; done
 
+# libFuzzer on every target, FUZZ_SECONDS each (TARGET=http for one). What it finds lies in build-fuzz/; see tests/fuzz/CMakeLists.txt.
+FUZZ_SECONDS ?= 60
+fuzz: deps
+	@launch/deps.sh clang libclang-rt-14-dev
+	cmake --preset fuzz && cmake --build build-fuzz --target fuzz_targets
+	set -e; cd build-fuzz; for target in $(or $(TARGET),$(notdir $(wildcard tests/fuzz/corpus/*))); do \
+	  mkdir -p corpus/$$target; bin/fuzz_$$target corpus/$$target ../tests/fuzz/corpus/$$target \
+	    -max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=2048 -artifact_prefix=finding-$$target-; done
+
 format:
 	@launch/deps.sh clang-format
 	clang-format -i $(sources)
@@ -86,4 +95,4 @@ lint: build/build.ninja
 	run-clang-tidy -quiet -p build '^$(CURDIR)/(common|coordinator|frontend|kernels|launch|worker)/.*\.cpp$$'
 
 clean:
-	rm -rf build build-dev build-asan build-tsan
+	rm -rf build build-dev build-asan build-tsan build-fuzz

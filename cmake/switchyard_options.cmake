@@ -1,5 +1,6 @@
 option(SWITCHYARD_TESTS "Build the tests" ON)
 option(SWITCHYARD_BENCH "Build the benchmarks" ON)
+option(SWITCHYARD_FUZZ "Build the fuzz targets for libFuzzer (clang) instead of for their own driver" OFF)
 set(SWITCHYARD_SANITIZE "" CACHE STRING "Sanitizers for our own code: address,undefined or thread")
 
 find_program(SWITCHYARD_CCACHE ccache)
@@ -20,6 +21,9 @@ if(SWITCHYARD_SANITIZE)
   # g++ 12 sees uninitialised std::optional and std::string where instrumentation hides the control flow from it.
   target_compile_options(switchyard_flags INTERFACE -fsanitize=${SWITCHYARD_SANITIZE} -fno-omit-frame-pointer -g -Wno-maybe-uninitialized)
   target_link_options(switchyard_flags INTERFACE -fsanitize=${SWITCHYARD_SANITIZE})
+  if(SWITCHYARD_FUZZ)
+    target_compile_options(switchyard_flags INTERFACE -fno-sanitize-recover=all)
+  endif()
   if(SWITCHYARD_SANITIZE MATCHES thread AND CMAKE_CXX_COMPILER_ID STREQUAL GNU)
     target_compile_options(switchyard_flags INTERFACE -Wno-tsan)  # Asio has a fence, which tsan does not model
   endif()

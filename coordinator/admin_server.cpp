@@ -52,6 +52,8 @@ class Session : public std::enable_shared_from_this<Session> {
   }
 
  private:
+  void read_body();
+  void refuse(const beast::error_code& error);
   void answer();
   void reply(AdminReply reply, bool keep_alive, bool head);
   void half_close();
@@ -150,24 +152,38 @@ void Session::read() {
   parser_->header_limit(kHeaderBytesMax);
   parser_->body_limit(kBodyBytesMax);
   stream_.expires_after(kRequestDeadline);
+  http::async_read_header(stream_, buffer_, *parser_,
+                          [self = shared_from_this(), alive = server_.alive()](const beast::error_code& error, size_t) {
+                            if (!*alive) return;
+                            if (error) return self->refuse(error);
+                            // Nobody here wants a body, and Beast (1.81) fails an assertion, and with it the process,
+                            // on an empty chunked one that comes in parts.
+                            if (self->parser_->chunked())
+                              return self->reply(admin_error(411, "A body needs a Content-Length.", "length_required"),
+                                                 false, false);
+                            self->read_body();
+                          });
+}
+
+void Session::read_body() {
   http::async_read(stream_, buffer_, *parser_,
                    [self = shared_from_this(), alive = server_.alive()](const beast::error_code& error, size_t) {
                      if (!*alive) return;
-                     if (!error) return self->answer();
-                     if (error == http::error::body_limit) {
-                       return self->reply(admin_error(413, "The body is too large.", "too_large"), false, false);
-                     }
-                     if (error == http::error::header_limit || error == http::error::buffer_overflow) {
-                       return self->reply(admin_error(431, "The header is too large.", "too_large"), false, false);
-                     }
-                     // A stranger's bytes are answered; a peer that is gone or slow is not.
-                     if (error.category() == http::make_error_code(http::error::bad_method).category() &&
-                         error != http::error::end_of_stream && error != http::error::partial_message) {
-                       return self->reply(admin_error(400, "This is not HTTP: " + error.message(), "bad_request"),
-                                          false, false);
-                     }
-                     self->end();
+                     if (error) return self->refuse(error);
+                     self->answer();
                    });
+}
+
+void Session::refuse(const beast::error_code& error) {
+  if (error == http::error::body_limit)
+    return reply(admin_error(413, "The body is too large.", "too_large"), false, false);
+  if (error == http::error::header_limit || error == http::error::buffer_overflow)
+    return reply(admin_error(431, "The header is too large.", "too_large"), false, false);
+  // A stranger's bytes are answered; a peer that is gone or slow is not.
+  if (error.category() == http::make_error_code(http::error::bad_method).category() &&
+      error != http::error::end_of_stream && error != http::error::partial_message)
+    return reply(admin_error(400, "This is not HTTP: " + error.message(), "bad_request"), false, false);
+  end();
 }
 
 void Session::answer() {

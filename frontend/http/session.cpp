@@ -20,6 +20,9 @@ using boost::system::error_code;
 // Pipelined bytes that are taken in while an answer is in the making; beyond it the client has to wait (and is not
 // noticed leaving).
 constexpr size_t kReadAheadBytes = 64U << 10;
+// Beast (1.81) fails an assertion, and with it the process, on a chunked body that is empty and of whose last chunk it
+// sees less than the five bytes that there are ("0\r\n\r\n"). No chunked body can end with fewer, so it waits for them.
+constexpr size_t kChunkedBytesMin = 5;
 // An output buffer that is larger is given back when it is empty: streams of short events are what there are many of.
 constexpr size_t kKeptQueueBytes = 4U << 10;
 
@@ -163,6 +166,7 @@ size_t Session::parse_some(std::string_view bytes) {
       parser_->header_limit(reactor_.options().head_bytes_max);
       parser_->body_limit(reactor_.options().body_bytes_max);
     }
+    if (parser_->is_header_done() && parser_->chunked() && bytes.size() - used < kChunkedBytesMin) break;
     error_code error;
     const size_t count = parser_->put(asio::buffer(bytes.data() + used, bytes.size() - used), error);
     used += count;
@@ -180,6 +184,9 @@ size_t Session::parse_some(std::string_view bytes) {
     }
     if (error || count == 0 || used == bytes.size()) break;
   }
+  // Beast takes the head of a chunk and the fields behind the last one when they are whole, and has no limit for them.
+  if (phase_ == Phase::kBody && bytes.size() - used > reactor_.options().head_bytes_max)
+    refuse_read(bhttp::error::header_limit);
   return used;
 }
 

@@ -459,6 +459,7 @@ TEST(Admin, ErrorsHaveTheShapeOfOpenAi) {
 TEST(Admin, LimitsOfHeaderAndBodyAreAnswered) {
   const auto coordinator = start(make_config(1));
   const auto port = coordinator->admin_port();
+  EXPECT_EQ(status_of(http(port, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n")), 411);
   EXPECT_EQ(status_of(get(port, "/cluster", "X: " + std::string(100000, 'x') + "\r\n")), 431);
   EXPECT_EQ(status_of(http(
                 port, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 50000000\r\n\r\n" + std::string(200000, 'x'))),

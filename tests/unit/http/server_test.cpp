@@ -207,6 +207,40 @@ TEST(HttpServer, ChunkedBodiesArriveWhole) {
   EXPECT_EQ(client.read().body, "POST /echo? z");
 }
 
+TEST(HttpServer, AnEmptyChunkedBodyThatComesByteForByteIsNoMoreThanThat) {
+  Running http;
+  const std::string head = "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+  // What is sent at once is mostly read at once; an answer in between makes sure that it was.
+  for (const std::string end : {"0\r\n\r\n", "000\r\n\r\n", "0;x=y\r\n\r\n", "0\r\nA: b\r\n\r\n"}) {
+    Client client(http.port());
+    ASSERT_TRUE(client.send(head));
+    for (const char byte : end) {
+      ASSERT_EQ(call(http.port(), "GET", "/echo").status, 200);
+      ASSERT_TRUE(client.send(std::string_view(&byte, 1)));
+    }
+    EXPECT_EQ(client.read().body, "POST /echo? ") << end;
+  }
+}
+
+TEST(HttpServer, ChunkedBodiesWhoseFieldsOrExtensionsDoNotEndAreRefused) {
+  Running http({.head_bytes_max = 4096});
+  const size_t before = peak_bytes();
+  const std::string head = "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+  for (const auto& [begin, unit] :
+       {std::pair<std::string, std::string>("0\r\n", "A: b\r\n"), {"3;x=", "y"}, {"0", "0"}}) {
+    std::string piece;
+    while (piece.size() < (64U << 10)) piece += unit;
+    Client client(http.port());
+    client.send(head + begin);
+    for (size_t sent = 0; sent < (32U << 20) && client.send(piece); sent += piece.size()) {
+    }
+    EXPECT_EQ(client.read().status, 431) << begin;
+    EXPECT_TRUE(client.wait_closed());
+  }
+  EXPECT_LT(peak_bytes() - before, 16U << 20);
+  EXPECT_EQ(call(http.port(), "GET", "/echo").status, 200);
+}
+
 TEST(HttpServer, AClientThatAsksWhetherToSendItsBodyIsToldTo) {
   Running http({.body_bytes_max = 1000});
   Client client(http.port());

@@ -1,0 +1,184 @@
+// Bodies of requests, through the API: each gets one answer, which is JSON or a stream of JSON and never a 500.
+//
+// Input: which model (a digit), method and path in a line, then the body. Ranks answer at once with the prompt's own
+// tokens, so that what is generated is as odd as what was asked.
+#include <boost/json/parse.hpp>
+#include <boost/json/value.hpp>
+#include <deque>
+
+#include "common/base/log.h"
+#include "common/base/result.h"
+#include "frontend/http/api.h"
+#include "tests/fuzz/target.h"
+
+namespace switchyard::http {
+namespace {
+
+class EchoPool final : public RankPool {
+ public:
+  Result<Ticket> generate(wire::Generate& request, Reactor&, OnOutput on_output) override {
+    const uint64_t id = ++last_id_;
+    // At most 64 tokens, in two outputs.
+    const int count = std::min<int>({64, request.prompt_token_ids_size(), static_cast<int>(request.max_tokens())});
+    const bool scored = request.sampling().logprobs();
+    for (const bool last : {false, true}) {
+      wire::Output output;
+      const int from = last ? count / 2 : 0, to = last ? count : count / 2;
+      for (int i = from; i < to; ++i) {
+        output.add_token_ids(request.prompt_token_ids(i));
+        if (scored) output.add_logprobs()->set_token_id(request.prompt_token_ids(i));
+      }
+      if (last) {
+        output.set_finish(wire::FINISH_LENGTH);
+        output.mutable_embedding()->Resize(4, 0.5F);
+        if (request.sampling().prompt_logprobs())
+          for (int i = 1; i < request.prompt_token_ids_size(); ++i)
+            output.add_prompt_logprobs()->set_token_id(request.prompt_token_ids(i));
+      }
+      outputs_.emplace_back(id, on_output, std::move(output));
+    }
+    return Ticket{.id = id};
+  }
+  void cancel(const Ticket& ticket) override {
+    std::erase_if(outputs_, [&](const Waiting& waiting) { return waiting.id == ticket.id; });
+  }
+  Load load() const override { return {.live_ranks = 1}; }
+  std::string why_not_ready() const override { return ""; }
+  void stop() override {}
+
+  bool deliver() {
+    if (outputs_.empty()) return false;
+    Waiting next = std::move(outputs_.front());
+    outputs_.pop_front();
+    next.on_output(next.output);
+    return true;
+  }
+
+ private:
+  struct Waiting {
+    Waiting(uint64_t i, OnOutput f, wire::Output o) : id(i), on_output(std::move(f)), output(std::move(o)) {}
+    uint64_t id;
+    OnOutput on_output;
+    wire::Output output;
+  };
+  uint64_t last_id_ = 0;
+  std::deque<Waiting> outputs_;
+};
+
+// What is posted runs when the target says.
+class Loop final : public Reactor {
+ public:
+  void post(std::function<void()> function) override { posted_.push_back(std::move(function)); }
+  bool run_one() {
+    if (posted_.empty()) return false;
+    const auto next = std::move(posted_.front());
+    posted_.pop_front();
+    next();
+    return true;
+  }
+
+ private:
+  std::deque<std::function<void()>> posted_;
+};
+
+// Takes one answer.
+class Listener final : public Responder {
+ public:
+  explicit Listener(Loop& loop) : loop_(loop) {}
+  void add_header(std::string name, std::string value) override {
+    SWITCHYARD_CHECK((name + value).find_first_of("\r\n") == std::string::npos);
+  }
+  void respond(HttpResponse response) override {
+    SWITCHYARD_CHECK(!complete && !streaming_);
+    complete = true;
+    SWITCHYARD_CHECK(response.status >= 200 && response.status < 600 && response.status != 500);
+    if (response.content_type == "application/json") check_json(response.body);
+  }
+  void begin_stream(std::string) override {
+    SWITCHYARD_CHECK(!complete && !streaming_);
+    streaming_ = true;
+  }
+  void write(std::string_view data) override {
+    SWITCHYARD_CHECK(streaming_ && !complete);
+    // One event a call: "data: JSON", before it perhaps "event: NAME".
+    const size_t at = data.find("data: ");
+    SWITCHYARD_CHECK(at != std::string_view::npos && data.ends_with("\n\n"));
+    const std::string_view event = data.substr(at + 6, data.size() - at - 8);
+    if (event != "[DONE]") check_json(event);
+  }
+  void end_stream() override {
+    SWITCHYARD_CHECK(streaming_ && !complete);
+    complete = true;
+  }
+  void on_disconnect(std::function<void()>) override {}
+  void post(std::function<void()> function) override { loop_.post(std::move(function)); }
+
+  Reactor& reactor() const override { return loop_; }
+
+  bool complete = false;
+
+ private:
+  static void check_json(std::string_view text) {
+    boost::system::error_code error;
+    boost::json::parse({text.data(), text.size()}, error);
+    SWITCHYARD_CHECK(!error);
+  }
+
+  Loop& loop_;
+  bool streaming_ = false;
+};
+
+struct Server {
+  Server(const char* model, const char* chat_template) {
+    config::ModelConfig config;
+    config.path = std::string(SWITCHYARD_TEST_DATA "/golden/") + model;
+    config.served_model_name = "m";
+    if (chat_template != nullptr)
+      config.chat_template = std::string(SWITCHYARD_TEST_DATA "/text/chat_templates/") + chat_template;
+    const auto loaded = ServedModel::load(config);
+    SWITCHYARD_CHECK(loaded.ok());
+    api = Api::make({}, *loaded);
+    api->set_pool(&pool);
+  }
+  EchoPool pool;
+  std::unique_ptr<Api> api;
+};
+
+Server& server(uint8_t choice) {
+  static Server servers[] = {{"qwen3-moe-tiny", nullptr},
+                             {"qwen3-moe-tiny", "Qwen-Qwen3-0.6B.jinja"},
+                             {"gpt-oss-tiny", "openai-gpt-oss-120b.jinja"},
+                             {"deepseek-v3-tiny", "deepseek-ai-DeepSeek-V3.2.jinja"},
+                             {"glm4-moe-tiny", "GLM-4.6.jinja"},
+                             {"llama3-tiny", "mistralai-Mistral-Nemo-Instruct-2407.jinja"}};
+  return servers[choice % std::size(servers)];
+}
+
+}  // namespace
+}  // namespace switchyard::http
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace switchyard;
+  static const bool quiet = (init_log("fuzz", LogLevel::kError, false), true);
+  SWITCHYARD_CHECK(quiet);
+  // Larger bodies go to a thread of their own.
+  if (size > (64U << 10)) return 0;
+  fuzz::Input input(data, size);
+  http::Server& server = http::server(static_cast<uint8_t>(input.byte() - '0'));
+  const std::string_view line = input.line();
+  const size_t space = line.find(' ');
+  http::HttpRequest request;
+  request.method = line.substr(0, space);
+  if (space != std::string_view::npos) request.path = line.substr(space + 1);
+  request.request_id = "id";
+  request.body = input.rest();
+
+  http::Loop loop;
+  const auto listener = std::make_shared<http::Listener>(loop);
+  server.api->handle(std::move(request), listener);
+  while (loop.run_one() || server.pool.deliver()) {
+  }
+  SWITCHYARD_CHECK(listener->complete);
+  SWITCHYARD_CHECK(server.api->requests_running() == 0);
+  return 0;
+}
