@@ -14,7 +14,9 @@ namespace json = boost::json;
 constexpr std::array<std::string_view, 1> kText = {"text"};
 // What chat calls otherwise.
 constexpr std::array<std::pair<std::string_view, std::string_view>, 3> kNames = {
-    {{"stop", "stop_sequences"}, {"max_completion_tokens", "max_tokens"}, {"reasoning_effort", "thinking"}}};
+    {{"stop", "stop_sequences"},
+     {"response_format", "output_config.format"},
+     {"reasoning_effort", "output_config.effort"}}};
 
 std::optional<ApiError> read_result(const json::object& block, const std::string& where, Conversation& conversation) {
   std::string call;
@@ -96,9 +98,15 @@ std::optional<ApiError> read_message(const json::value& message, const std::stri
     return wrong_field(where + ".content", "a string or an array of blocks");
   const json::array blocks = content->is_array() ? content->get_array() : json::array{text_part(content->get_string())};
   if (role == "user") return read_user(blocks, where + ".content", conversation);
+  if (role == "system") {
+    json::array parts;
+    if (auto error = text_parts(*content, where + ".content", kText, parts)) return error;
+    conversation.add("system", std::move(parts));
+    return std::nullopt;
+  }
   if (role != "assistant")
-    return invalid_request(fmt::format("Invalid '{}.role': expected 'user' or 'assistant'.", where), where + ".role",
-                           "invalid_value");
+    return invalid_request(fmt::format("Invalid '{}.role': expected 'user', 'assistant' or 'system'.", where),
+                           where + ".role", "invalid_value");
   if (last)
     return invalid_request("The conversation must end with a user message: prefilling the answer is not supported.",
                            where, "unsupported_parameter");
@@ -181,12 +189,31 @@ std::optional<ApiError> read_thinking(const json::object& body, json::object& ch
   if (type != "enabled" && type != "disabled" && type != "adaptive") return unsupported_kind("thinking", type);
   if (const json::value* budget = member(*object, "budget_tokens"); budget != nullptr && !budget->is_number())
     return wrong_field("thinking.budget_tokens", "an integer");
+  std::string display;
+  if (auto error = string_member(*object, "thinking", "display", display, false)) return error;
   const bool on = type != "disabled";
-  chat["include_reasoning"] = on;
+  chat["include_reasoning"] = on && display != "omitted";
   json::value& kwargs = chat["chat_template_kwargs"];
   if (kwargs.is_null()) kwargs = json::object();
   if (!kwargs.is_object()) return std::nullopt;  // chat says so
   for (const char* name : {"enable_thinking", "thinking"}) kwargs.get_object().emplace(name, on);
+  return std::nullopt;
+}
+
+std::optional<ApiError> read_output_config(const json::object& body, json::object& chat) {
+  const json::value* config = member(body, "output_config");
+  if (config == nullptr) return std::nullopt;
+  if (!config->is_object()) return wrong_field("output_config", "an object");
+  std::string effort, type;
+  if (auto error = string_member(config->get_object(), "output_config", "effort", effort, false)) return error;
+  if (!effort.empty()) chat["reasoning_effort"] = effort;
+  const json::value* format = member(config->get_object(), "format");
+  if (format == nullptr) return std::nullopt;
+  const json::object* object = nullptr;
+  if (auto error = object_with_type(*format, "output_config.format", "", object, type)) return error;
+  const json::value* schema = member(*object, "schema");
+  chat["response_format"] = {
+      {"type", type}, {"json_schema", {{"name", "output"}, {"schema", schema == nullptr ? json::value() : *schema}}}};
   return std::nullopt;
 }
 
@@ -195,6 +222,7 @@ std::optional<ApiError> chat_of(const json::object& body, json::object& chat) {
   if (auto error = read_conversation(body, chat)) return error;
   if (auto error = read_tools(body, chat)) return error;
   if (auto error = read_tool_choice(body, chat)) return error;
+  if (auto error = read_output_config(body, chat)) return error;
   return read_thinking(body, chat);
 }
 

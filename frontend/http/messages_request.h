@@ -1,7 +1,8 @@
 // Bodies of /v1/messages and /v1/messages/count_tokens, Anthropic's form, as chats.
 //
 // Shape: docs.anthropic.com/en/api/messages. Besides its own fields those of dialect.h act. thinking becomes the
-// template's switches, enable_thinking and thinking; its budget_tokens is checked and has no effect. A tool's result
+// template's switches, enable_thinking and thinking, and output_config.effort its reasoning_effort; budget_tokens is
+// checked and has no effect. A tool's result
 // with is_error begins with "Error: ", since chat templates have no other place for it.
 //
 // Thread: any; free functions. Nothing blocks.

@@ -156,6 +156,7 @@ TEST_F(Messages, ThinkingTextAndCallsAreBlocksInTheirOrder) {
 
 TEST_F(Messages, ThinkingThatIsTurnedOffIsNotShown) {
   rank_says("<think>Hm.</think>Yes.");
+  EXPECT_EQ(both_ways(R"("thinking":{"type":"adaptive","display":"omitted"})").at("content").at(0).at("text"), "Yes.");
   const json::value answer = both_ways(R"("thinking":{"type":"disabled"})");
   EXPECT_EQ(answer.at("content"), json::parse(R"([{"type":"text","text":"Yes."}])"));
 }
@@ -193,6 +194,14 @@ TEST_F(Messages, AConversationReachesTheTemplate) {
             "rain<｜tool▁output▁end｜><｜User｜>And?<｜Assistant｜></think>");
 }
 
+TEST_F(Messages, SystemMessagesStandWhereTheyAre) {
+  rank_says("x");
+  const Answer answer = post(kPath, R"({"max_tokens":9,"messages":[{"role":"system","content":"Be brief."},
+    {"role":"user","content":"Q"}]})");
+  ASSERT_EQ(answer.status, 200) << answer.body;
+  EXPECT_EQ(prompt(), "<｜begin▁of▁sentence｜>Be brief.<｜User｜>Q<｜Assistant｜></think>");
+}
+
 TEST_F(Messages, SamplingFieldsAct) {
   rank_says("x");
   ask(R"("temperature":0.5,"top_p":0.25,"top_k":7,"seed":11,"min_p":0.125)");
@@ -221,8 +230,11 @@ TEST_F(Messages, WhatIsWrongIsNamed) {
            {R"({"max_tokens":9,"messages":[]})", "messages"},
            {R"({"max_tokens":9,"messages":"Q"})", "messages"},
            {R"({"max_tokens":0,"messages":[{"role":"user","content":"Q"}]})", "max_tokens"},
-           {R"({"max_tokens":9,"messages":[{"role":"system","content":"Q"}]})", "messages[0].role"},
+           {R"({"max_tokens":9,"messages":[{"role":"tool","content":"Q"}]})", "messages[0].role"},
            {R"({"max_tokens":9,"messages":[{"role":"user"}]})", "messages[0].content"},
+           {with(R"("output_config":7)"), "output_config"},
+           {with(R"("output_config":{"effort":7})"), "output_config.effort"},
+           {with(R"("output_config":{"format":{}})"), "output_config.format.type"},
            {R"({"max_tokens":9,"messages":[{"role":"user","content":[{"type":"image","source":{}}]}]})", "'image'"},
            {R"({"max_tokens":9,"messages":[{"role":"user","content":[{"type":"text"}]}]})",
             "messages[0].content[0].text"},
