@@ -17,7 +17,8 @@ constexpr std::array<std::string_view, 4> kText = {"input_text", "output_text", 
 constexpr std::array<std::string_view, 2> kReasoning = {"reasoning_text", "text"};
 constexpr std::array<std::string_view, 1> kSummary = {"summary_text"};
 // What chat calls otherwise.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 3> kNames = {{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 4> kNames = {{
+    {"messages", "input"},
     {"max_completion_tokens", "max_output_tokens"},
     {"response_format", "text.format"},
     {"reasoning_effort", "reasoning.effort"},
@@ -276,7 +277,7 @@ std::optional<ApiError> parse_responses(const json::object& body, const ModelFac
   static_cast<void>(fields.string("user"));
   if (!fields.ok()) return fields.error();
 
-  request.conversation = conversation.messages();
+  if (request.store) request.conversation = conversation.messages();
   if (instructions) {
     Conversation instructed;
     instructed.add("system", {text_part(*instructions)});

@@ -219,7 +219,7 @@ TEST_F(Responses, AreStoredUntilTheyAreDeleted) {
 
 TEST_F(Responses, WhatIsWrongIsNamed) {
   const std::map<std::string, std::vector<std::string>> by_field = {
-      {"input", {"{}", R"({"input":7})", R"({"input":[]})"}},
+      {"input", {"{}", R"({"input":7})", R"({"input":[]})", R"({"input":[{"type":"reasoning"}]})"}},
       {"input[0]", {R"({"input":[7]})", R"({"input":[{"type":"item_reference","id":"x"}]})"}},
       {"input[0].role", {R"({"input":[{"content":"Q"}]})", R"({"input":[{"role":"tool","content":"Q"}]})"}},
       {"input[0].content", {R"({"input":[{"role":"user"}]})", R"({"input":[{"role":"user","content":7}]})"}},
