@@ -80,9 +80,10 @@ void Blocks::text(Block::Kind kind, std::string_view text, std::vector<BlockStep
   piece(text, steps);
 }
 
-Ending ending_of(const Choice& choice) {
-  if (std::string_view(choice.finish_reason()) == "tool_calls") return Ending::kCalls;
+Ending ending_of(const Choice& choice, const Blocks& blocks) {
   if (choice.finish() == Finish::kLength) return Ending::kLength;
+  for (const Block& block : blocks.list())
+    if (block.kind == Block::Kind::kCall && !block.broken) return Ending::kCalls;
   return std::holds_alternative<std::string>(choice.stop_reason()) ? Ending::kStopString : Ending::kDone;
 }
 

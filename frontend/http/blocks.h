@@ -55,8 +55,8 @@ class Blocks {
   std::vector<wire::TokenLogprob> waiting_;  // of tokens whose text has not come yet
 };
 
-// OpenAI's finish_reason of a choice as these dialects tell it.
+// Why a choice has ended, as these dialects tell it: a call that the answer had to be is one as well.
 enum class Ending { kDone, kLength, kStopString, kCalls };
-Ending ending_of(const Choice& choice);
+Ending ending_of(const Choice& choice, const Blocks& blocks);
 
 }  // namespace switchyard::http

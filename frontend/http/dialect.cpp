@@ -13,7 +13,7 @@ json::object shared_fields(const json::object& body) {
   for (const char* name :
        {"model", "stream", "temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty",
         "repetition_penalty", "seed", "logit_bias", "stop_token_ids", "min_tokens", "ignore_eos", "skip_special_tokens",
-        "include_stop_str_in_output", "priority", "chat_template_kwargs"}) {
+        "include_stop_str_in_output", "structured_outputs", "priority", "chat_template_kwargs"}) {
     if (const json::value* value = body.if_contains(name)) chat[name] = *value;
   }
   return chat;
@@ -23,9 +23,9 @@ ApiError in_words_of(ApiError error, FieldNames names) {
   for (const auto& [chat, dialect] : names) {
     if (error.param != chat) continue;
     error.param = dialect;
-    const std::string quoted = fmt::format("'{}'", chat);
-    if (const size_t at = error.message.find(quoted); at != std::string::npos)
-      error.message.replace(at, quoted.size(), fmt::format("'{}'", dialect));
+    const std::string named = fmt::format("'{}", chat);
+    if (const size_t at = error.message.find(named); at != std::string::npos)
+      error.message.replace(at + 1, chat.size(), dialect);
     break;
   }
   return error;

@@ -110,8 +110,8 @@ class MessagesFormat final : public AnswerFormat {
     return !error && value.is_object() ? std::string_view(arguments) : "{}";
   }
 
-  static void write_stop(JsonWriter& json, const Choice& choice) {
-    const Ending ending = ending_of(choice);
+  void write_stop(JsonWriter& json, const Choice& choice) const {
+    const Ending ending = ending_of(choice, blocks_);
     const char* reason = ending == Ending::kCalls        ? "tool_use"
                          : ending == Ending::kLength     ? "max_tokens"
                          : ending == Ending::kStopString ? "stop_sequence"

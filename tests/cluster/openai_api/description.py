@@ -25,7 +25,7 @@ class Description:
         if "$ref" in answer:
             answer = self.document["components"]["responses"][answer["$ref"].rsplit("/", 1)[1]]
         assert content_type in answer["content"], f"{method} {path} answers {status} with {content_type}, which is not described"
-        if content_type == "text/plain":
+        if content_type not in ("application/json", "text/event-stream"):
             return None
         schema = {**answer["content"][content_type]["schema"], "components": self.document["components"]}
         return jsonschema.Draft202012Validator(schema)

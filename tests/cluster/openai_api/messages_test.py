@@ -14,6 +14,8 @@ MODEL = "switchyard-r1-small"
 KEY = "sk-messages"
 WEATHER = {"name": "get_weather", "description": "Weather of a city",
            "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}
+# A model that is made to call where it would not may fill a text without a bound until its answer is cut.
+SHORT_WEATHER = {**WEATHER, "input_schema": {**WEATHER["input_schema"], "properties": {"city": {"type": "string", "maxLength": 20}}}}
 ASK = {"role": "user", "content": "What is the weather in Paris?"}
 GREEDY = {"temperature": 0}  # the package has no argument for it any more
 COUNT = {"role": "user", "content": "What is 47 + 38?"}
@@ -78,6 +80,21 @@ class Messages(unittest.TestCase):
         told = create([ASK, {"role": "assistant", "content": answer.content}, {"role": "user", "content": [result]}], tools=[WEATHER])
         self.assertEqual(told.stop_reason, "end_turn")
         self.assertIn("21", told.content[0].text)
+
+    def test_a_call_can_be_demanded(self):
+        greeting = {"role": "user", "content": "Hello!"}
+        for choice in ({"type": "any"}, {"type": "tool", "name": "get_weather"}):
+            options = {"tools": [SHORT_WEATHER], "tool_choice": choice, "max_tokens": 512}
+            answer = create([greeting], **options)
+            self.assertEqual((answer.stop_reason, [block.name for block in answer.content][:1]), ("tool_use", ["get_weather"]))
+            self.assertIsInstance(answer.content[0].input["city"], str)
+            with client.messages.stream(model=MODEL, messages=[greeting], extra_body=GREEDY, **options) as stream:
+                self.assertEqual(stream.get_final_message().content[0].input, answer.content[0].input)
+
+    def test_the_answers_form_can_be_demanded(self):
+        schema = {"type": "object", "properties": {"sum": {"type": "integer", "minimum": 0, "maximum": 99}}, "required": ["sum"], "additionalProperties": False}
+        (block,) = create([COUNT], output_config={"format": {"type": "json_schema", "schema": schema}}).content
+        self.assertIsInstance(json.loads(block.text)["sum"], int)
 
     def test_ends(self):
         text = create([COUNT]).content[0].text

@@ -12,6 +12,8 @@ import openai
 MODEL = "switchyard-r1-small"
 WEATHER = {"type": "function", "name": "get_weather", "description": "Weather of a city", "strict": False,
            "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}
+# A model that is made to call where it would not may fill a text without a bound until its answer is cut.
+SHORT_WEATHER = {**WEATHER, "parameters": {**WEATHER["parameters"], "properties": {"city": {"type": "string", "maxLength": 20}}}}
 ASK = "What is the weather in Paris?"
 COUNT = "What is 47 + 38?"
 
@@ -78,6 +80,20 @@ class Responses(unittest.TestCase):
         self.assertIn("21", by_id.output_text)
         self.assertEqual(by_id.output_text, by_items.output_text)
         self.assertEqual(by_id.usage.input_tokens, by_items.usage.input_tokens)
+
+    def test_a_call_can_be_demanded(self):
+        for choice in ("required", {"type": "function", "name": "get_weather"}):
+            call = create("Hello!", tools=[SHORT_WEATHER], tool_choice=choice, max_output_tokens=512).output[0]
+            self.assertEqual((call.type, call.name), ("function_call", "get_weather"))
+            self.assertIsInstance(json.loads(call.arguments)["city"], str)
+
+    def test_the_answers_form_can_be_demanded(self):
+        schema = {"type": "object", "properties": {"sum": {"type": "integer", "minimum": 0, "maximum": 99}}, "required": ["sum"], "additionalProperties": False}
+        answer = create(COUNT, text={"format": {"type": "json_schema", "name": "total", "schema": schema, "strict": True}})
+        self.assertIsInstance(json.loads(answer.output_text)["sum"], int)
+        with self.assertRaises(openai.BadRequestError) as caught:
+            create(COUNT, text={"format": {"type": "xml"}})
+        self.assertEqual(caught.exception.param, "text.format")
 
     def test_an_answer_that_is_cut_says_so(self):
         cut = create(COUNT, max_output_tokens=2)

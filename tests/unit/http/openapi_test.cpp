@@ -32,8 +32,11 @@ TEST(OpenApi, HasEveryEndpointAndNoOther) {
       described.insert(name + " " + std::string(path));
     }
   }
-  const std::vector<std::string> served = frontend.api->endpoints();
-  EXPECT_EQ(described, std::set<std::string>(served.begin(), served.end()));
+  std::set<std::string> served;
+  for (const std::string& endpoint : frontend.api->endpoints())
+    served.insert(endpoint.starts_with("GET /page/") ? "GET /page/{file}"
+                                                     : endpoint);  // the page's parts are one entry
+  EXPECT_EQ(described, served);
   EXPECT_GE(served.size(), 15U);
 }
 
