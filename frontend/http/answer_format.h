@@ -1,7 +1,10 @@
-// How answers look: chat and legacy completions, whole and in chunks. Everything returned is JSON text.
+// How answers look, a format a dialect: OpenAI's chat and legacy completions, Anthropic's messages
+// (messages_format.cpp) and OpenAI's responses (responses_format.cpp); whole and streamed.
 //
 // Shapes: platform.openai.com/docs/api-reference (chat, completions); return_token_ids, stop_reason and the choice of
 // logprobs as vLLM.
+//
+// Thread: one at a time. A format belongs to one request, whose choices it sees in the order of their outputs.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "frontend/http/errors.h"
 #include "frontend/http/generation.h"
 #include "frontend/http/served_model.h"
 
@@ -36,13 +40,22 @@ struct AnswerHead {
 class AnswerFormat {
  public:
   virtual ~AnswerFormat() = default;
+  // Of a request that fails before its answer has begun.
+  virtual ErrorForm errors() const { return ErrorForm::kOpenAi; }
+
+  // A whole answer: what each step adds, then the JSON text of all.
+  virtual void gather(Choice& choice, Delta& delta);
   virtual std::string whole(std::vector<std::unique_ptr<Choice>>& choices, const Usage& usage) = 0;
-  // Before a choice's first delta; "" = nothing.
+
+  // A stream. Everything returned is server-sent events, any number of them, framed (sse.h).
+  // Before a choice's first delta.
   virtual std::string opening(Choice& choice) = 0;
-  // The chunks of what one step has added.
-  virtual std::vector<std::string> delta(Choice& choice, const Delta& delta) = 0;
+  // What one step has added.
+  virtual std::string delta(Choice& choice, const Delta& delta) = 0;
   virtual std::string finish(Choice& choice) = 0;
-  virtual std::string usage(const Usage& usage) = 0;
+  // When all choices have finished, or instead when the request fails.
+  virtual std::string end(const Usage& usage) = 0;
+  virtual std::string failed(const ApiError& error) = 0;
 };
 
 std::unique_ptr<AnswerFormat> make_chat_format(AnswerHead head, std::shared_ptr<const ServedModel> model);

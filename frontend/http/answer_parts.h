@@ -1,4 +1,4 @@
-// What the two formats of answer_format.h share.
+// What the formats of answer_format.h share.
 #pragma once
 
 #include <span>
@@ -17,5 +17,12 @@ void end_chunk(JsonWriter& json, const AnswerHead& head);
 void write_ids(JsonWriter& json, std::string_view name, std::span<const int32_t> ids);
 void write_finish(JsonWriter& json, const Choice& choice);  // finish_reason and stop_reason
 void write_no_finish(JsonWriter& json);
+// The elements of an array of scored tokens, as chat and responses have them. top_count: of the likeliest, at most.
+void write_token_logprobs(JsonWriter& json, const ServedModel& model, std::span<const wire::TokenLogprob> logprobs,
+                          uint32_t top_count);
+// The end of a stream of chunks: its usage, if it is to be there, and [DONE].
+std::string end_of_chunks(const AnswerHead& head, std::string_view object, const std::string& model,
+                          const Usage& usage);
+std::string failed_chunk(const ApiError& error);
 
 }  // namespace switchyard::http

@@ -1,22 +1,20 @@
 #include "frontend/http/api.h"
 
-#include <fmt/format.h>
-
-#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <chrono>
-#include <map>
+#include <variant>
 
-#include "common/base/log.h"
-#include "frontend/http/constraint_fields.h"
 #include "frontend/http/embedding_job.h"
+#include "frontend/http/endpoints.h"
 #include "frontend/http/errors.h"
 #include "frontend/http/generation_job.h"
 #include "frontend/http/json_writer.h"
+#include "frontend/http/openapi.h"
+#include "frontend/http/preparation.h"
 #include "frontend/http/request_fields.h"
-#include "frontend/http/request_id.h"
-#include "frontend/http/request_parsing.h"
+#include "frontend/http/response_store.h"
+#include "frontend/http/responses_request.h"
 #include "frontend/page/page.h"
 
 #ifndef SWITCHYARD_VERSION
@@ -31,29 +29,6 @@ namespace {
 constexpr size_t kLargeBodyBytes = 64U << 10;
 constexpr uint32_t kLargeBodiesMax = 64;
 
-// %XX as the byte it means: a model's name may have a slash, which clients escape.
-std::string unescape(std::string_view text) {
-  const auto digit = [](char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    const char lower = static_cast<char>(c | 0x20);
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-  };
-  std::string result;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '%' && i + 2 < text.size() && digit(text[i + 1]) >= 0 && digit(text[i + 2]) >= 0) {
-      result += static_cast<char>(digit(text[i + 1]) * 16 + digit(text[i + 2]));
-      i += 2;
-    } else {
-      result += text[i];
-    }
-  }
-  return result;
-}
-
-int64_t unix_seconds() {
-  return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
-
 class ApiImpl final : public Api {
  public:
   using Clock = std::chrono::steady_clock;
@@ -62,17 +37,26 @@ class ApiImpl final : public Api {
       : keys_(std::move(options.api_keys), options.open_limits, options.concurrent_requests_max),
         model_(std::move(model)),
         metrics_(model_->facts().name),
+        responses_(std::make_shared<ResponseStore>(options.stored_responses_bytes_max)),
+        preparation_(model_, responses_),
         large_bodies_(1) {
-    route("GET", "/health", false, [this](Call& call) { respond_empty(call); });
-    route("GET", "/ready", false, [this](Call& call) { ready(call); });
-    route("GET", "/version", false, [this](Call& call) { version(call); });
-    route("GET", "/metrics", false, [this](Call& call) { metrics(call); });
-    route("GET", "/v1/models", true, [this](Call& call) { models(call); });
-    route("POST", "/v1/chat/completions", true, [this](Call& call) { generate(call, &ApiImpl::prepare_chat); });
-    route("POST", "/v1/completions", true, [this](Call& call) { generate(call, &ApiImpl::prepare_completion); });
+    get("/health", false, &ApiImpl::respond_empty);
+    get("/ready", false, &ApiImpl::ready);
+    get("/version", false, &ApiImpl::version);
+    get("/metrics", false, &ApiImpl::metrics);
+    get("/openapi.json", false, &ApiImpl::openapi);
+    get("/v1/models", true, &ApiImpl::models);
+    get("/v1/models/{model}", true, &ApiImpl::one_model);
+    generation("/v1/chat/completions", &Preparation::chat);
+    generation("/v1/completions", &Preparation::completion);
+    generation("/v1/responses", &Preparation::responses);
+    get("/v1/responses/{response_id}", true, &ApiImpl::stored_response);
+    route("DELETE", "/v1/responses/{response_id}", true, [this](Call& call) { delete_response(call); });
+    generation("/v1/messages", &Preparation::messages, ErrorForm::kAnthropic);
+    computation("/v1/messages/count_tokens", &Preparation::count_tokens, ErrorForm::kAnthropic);
     route("POST", "/v1/embeddings", true, [this](Call& call) { embed(call); });
-    route("POST", "/tokenize", true, [this](Call& call) { compute(call, &ApiImpl::tokenize); });
-    route("POST", "/detokenize", true, [this](Call& call) { compute(call, &ApiImpl::detokenize); });
+    computation("/tokenize", &Preparation::tokenize);
+    computation("/detokenize", &Preparation::detokenize);
     for (const page::PageFile& file : page::page_files())
       route("GET", file.path, false, [&file](Call& call) { page_file(call, file); });
   }
@@ -84,53 +68,65 @@ class ApiImpl final : public Api {
   ApiKeys& keys() override { return keys_; }
 
   void answered(const std::string& path, int status) override {
-    metrics_.http_answered(routes_.contains(path) ? path : "other", status);
+    metrics_.http_answered(endpoints_.label(path), status);
+  }
+
+  std::vector<std::string> endpoints() const override {
+    std::vector<std::string> list;
+    for (const Endpoint& endpoint : endpoints_.all()) list.push_back(endpoint.method + " " + endpoint.pattern);
+    return list;
   }
 
   void handle(HttpRequest request, const ResponderPtr& responder) override {
     Call call{.request = std::move(request), .responder = responder, .arrived = Clock::now()};
     const std::string& path = call.request.path;
-    const auto found = routes_.find(path);
-    if (found == routes_.end()) {
-      if (path.starts_with("/v1/models/") && call.request.method == "GET") return one_model(call);
-      return respond_error(*responder, unknown_path(call.request.method, path));
+    Endpoints::Match match = endpoints_.find(call.request.method, path);
+    call.errors = match.errors;
+    if (match.endpoint == nullptr) {
+      return refuse(call, match.allowed.empty() ? unknown_path(call.request.method, path)
+                                                : method_not_allowed(call.request.method, path, match.allowed));
     }
-    const Route& where = found->second;
-    const bool head = call.request.method == "HEAD" && where.method == "GET";
-    if (call.request.method != where.method && !head)
-      return respond_error(*responder, method_not_allowed(call.request.method, path,
-                                                          where.method == "GET" ? "GET, HEAD" : where.method));
-    if (where.needs_key) {
-      const auto key = keys_.find(call.request.authorization);
-      if (!key) return respond_error(*responder, unauthorized());
+    if (match.endpoint->needs_key) {
+      const auto key = key_of(call);
+      if (!key) return refuse(call, unauthorized());
       call.key = *key;
     }
-    where.run(call);
+    call.argument = std::move(match.argument);
+    match.endpoint->run(call);
   }
 
  private:
-  struct Call {
-    HttpRequest request;
-    ResponderPtr responder;
-    Clock::time_point arrived;
-    size_t key = 0;  // in keys_, where the route needs one
-  };
-  struct Route {
-    std::string method;
-    bool needs_key = false;
-    std::function<void(Call&)> run;
-  };
-  // What a body turns into, off the connection's strand if it is large. Const: touches nothing but the model.
-  using Prepare = std::optional<ApiError> (ApiImpl::*)(const boost::json::object&, GenerationJob::Parts&) const;
-  using Compute = std::optional<ApiError> (ApiImpl::*)(const boost::json::object&, std::string& answer) const;
+  void route(const char* method, std::string_view path, bool needs_key, std::function<void(Call&)> run,
+             ErrorForm errors = ErrorForm::kOpenAi) {
+    endpoints_.add({method, std::string(path), needs_key, std::move(run), errors});
+  }
+  void get(const char* path, bool needs_key, void (ApiImpl::*run)(Call&)) {
+    route("GET", path, needs_key, [this, run](Call& call) { (this->*run)(call); });
+  }
+  void generation(const char* path, Preparation::Generation prepare, ErrorForm errors = ErrorForm::kOpenAi) {
+    route(
+        "POST", path, true, [this, prepare](Call& call) { generate(call, prepare); }, errors);
+  }
+  void computation(const char* path, Preparation::Computation function, ErrorForm errors = ErrorForm::kOpenAi) {
+    route(
+        "POST", path, true, [this, function](Call& call) { compute(call, function); }, errors);
+  }
 
-  void route(const char* method, std::string_view path, bool needs_key, std::function<void(Call&)> run) {
-    routes_[std::string(path)] = {method, needs_key, std::move(run)};
+  static void refuse(Call& call, const ApiError& error) { respond_error(*call.responder, error, call.errors); }
+  static void respond_json(Call& call, std::string body) {
+    call.responder->respond({.status = 200, .body = std::move(body)});
+  }
+
+  // Anthropic's clients send their key in a header of its own.
+  std::optional<size_t> key_of(const Call& call) const {
+    if (call.errors == ErrorForm::kAnthropic && !call.request.api_key.empty())
+      return keys_.find("Bearer " + call.request.api_key);
+    return keys_.find(call.request.authorization);
   }
 
   // --- what needs no body --------------------------------------------------------------------------------------------
 
-  static void respond_empty(Call& call) { call.responder->respond({.status = 200, .body = "{}"}); }
+  void respond_empty(Call& call) { respond_json(call, "{}"); }
 
   // Browsers ask each time whether it changed: a frontend that was replaced is met with its own page.
   static void page_file(Call& call, const page::PageFile& file) {
@@ -159,13 +155,13 @@ class ApiImpl final : public Api {
       not_yet.why_refused.clear();  // whoever asks does so many times a second
       return call.responder->respond(std::move(not_yet));
     }
-    call.responder->respond({.status = 200, .body = R"({"status":"ready"})"});
+    respond_json(call, R"({"status":"ready"})");
   }
 
   void version(Call& call) {
     JsonWriter json;
     json.begin_object().string("version", SWITCHYARD_VERSION).end_object();
-    call.responder->respond({.status = 200, .body = json.take()});
+    respond_json(call, json.take());
   }
 
   void metrics(Call& call) {
@@ -189,56 +185,80 @@ class ApiImpl final : public Api {
     json.begin_object().string("object", "list").key("data").begin_array();
     write_model(json);
     json.end_array().end_object();
-    call.responder->respond({.status = 200, .body = json.take()});
+    respond_json(call, json.take());
   }
 
   void one_model(Call& call) {
-    if (!keys_.find(call.request.authorization)) return respond_error(*call.responder, unauthorized());
-    const std::string name =
-        unescape(std::string_view(call.request.path).substr(std::string_view("/v1/models/").size()));
-    if (name != model_->facts().name) return respond_error(*call.responder, unknown_model(name));
+    if (call.argument != model_->facts().name) return refuse(call, unknown_model(call.argument));
     JsonWriter json;
     write_model(json);
-    call.responder->respond({.status = 200, .body = json.take()});
+    respond_json(call, json.take());
+  }
+
+  void openapi(Call& call) { respond_json(call, std::string(kOpenApi)); }
+
+  void stored_response(Call& call) {
+    const auto stored = responses_->find(call.argument, call.key);
+    stored == nullptr ? refuse(call, unknown_response(call.argument)) : respond_json(call, stored->body);
+  }
+
+  void delete_response(Call& call) {
+    if (!responses_->erase(call.argument, call.key)) return refuse(call, unknown_response(call.argument));
+    JsonWriter json;
+    json.begin_object().string("id", call.argument).string("object", "response").boolean("deleted", true).end_object();
+    respond_json(call, json.take());
   }
 
   // --- what has one --------------------------------------------------------------------------------------------------
 
-  // Runs work() here, or for a large body on the other thread, and then done() where the responder may be used.
-  void run_body(const ResponderPtr& responder, size_t body_bytes, std::function<std::function<void()>()> work) {
-    if (body_bytes <= kLargeBodyBytes) return work()();
+  // Parses the body here, or if it is large on the other thread, and lets `prepare` make of it what is done where the
+  // responder may be used, or an error.
+  using Done = std::function<void(const ResponderPtr&)>;
+  using Prepare = std::function<std::variant<Done, ApiError>(const boost::json::object& body)>;
+  void with_body(Call& call, Prepare prepare) {
+    const size_t bytes = call.request.body.size();
+    const auto work = [body = std::make_shared<std::string>(std::move(call.request.body)), prepare = std::move(prepare),
+                       errors = call.errors]() -> Done {
+      boost::json::object object;
+      std::variant<Done, ApiError> result = Done();
+      if (auto error = parse_object(*body, object))
+        result = std::move(*error);
+      else
+        result = prepare(object);
+      if (auto* done = std::get_if<Done>(&result)) return std::move(*done);
+      return [error = std::get<ApiError>(std::move(result)), errors](const ResponderPtr& responder) {
+        respond_error(*responder, error, errors);
+      };
+    };
+    const ResponderPtr& responder = call.responder;
+    if (bytes <= kLargeBodyBytes) return work()(responder);
     if (large_waiting_.fetch_add(1) >= kLargeBodiesMax) {
       --large_waiting_;
-      return respond_error(*responder, overloaded("Too many large requests are waiting to be tokenized."));
+      return refuse(call, overloaded("Too many large requests are waiting to be tokenized."));
     }
-    boost::asio::post(large_bodies_, [this, responder, work = std::move(work)] {
-      responder->post(work());
+    boost::asio::post(large_bodies_, [this, responder, work] {
+      responder->post([responder, done = work()] { done(responder); });
       --large_waiting_;
     });
   }
 
-  void compute(Call& call, Compute function) {
-    auto body = std::make_shared<std::string>(std::move(call.request.body));
-    run_body(call.responder, body->size(),
-             [this, function, body, responder = call.responder]() -> std::function<void()> {
-               boost::json::object object;
-               std::string answer;
-               std::optional<ApiError> error = parse_object(*body, object);
-               if (!error) error = (this->*function)(object, answer);
-               if (error) return [responder, error] { respond_error(*responder, *error); };
-               return [responder, answer] { responder->respond({.status = 200, .body = answer}); };
-             });
+  void compute(Call& call, Preparation::Computation function) {
+    with_body(call, [this, function](const boost::json::object& body) -> std::variant<Done, ApiError> {
+      std::string answer;
+      if (auto error = (preparation_.*function)(body, answer)) return *error;
+      return [answer](const ResponderPtr& responder) { responder->respond({.status = 200, .body = answer}); };
+    });
   }
 
   // A place for the call, or its refusal and null.
   AdmissionPtr admit(Call& call) {
     if (draining_) {
-      respond_error(*call.responder, unavailable(why_not_ready()));
+      refuse(call, unavailable(why_not_ready()));
       return nullptr;
     }
     auto admitted = keys_.admit(call.key);
     if (const auto* refused = std::get_if<ApiError>(&admitted)) {
-      respond_error(*call.responder, *refused);
+      refuse(call, *refused);
       return nullptr;
     }
     auto admission = std::get<AdmissionPtr>(std::move(admitted));
@@ -249,165 +269,45 @@ class ApiImpl final : public Api {
   void embed(Call& call) {
     const auto admission = admit(call);
     if (!admission) return;
-    auto body = std::make_shared<std::string>(std::move(call.request.body));
-    run_body(call.responder, body->size(),
-             [this, body, admission, responder = call.responder, id = call.request.request_id,
-              arrived = call.arrived]() -> std::function<void()> {
-               boost::json::object object;
-               std::optional<ApiError> error = parse_object(*body, object);
-               EmbeddingJob::Parts parts{model_, pool_, &metrics_, admission, arrived, id, {}};
-               if (!error) error = parse_embedding(object, *model_, parts.request);
-               if (!error && pool_ == nullptr) error = unavailable(why_not_ready());
-               if (error) return [responder, error] { respond_error(*responder, *error); };
-               auto job = std::make_shared<EmbeddingJob>(std::move(parts));
-               return [responder, job] { job->start(responder); };
-             });
+    with_body(call,
+              [this, admission, id = call.request.request_id,
+               arrived = call.arrived](const boost::json::object& body) -> std::variant<Done, ApiError> {
+                EmbeddingJob::Parts parts{model_, pool_, &metrics_, admission, arrived, id, {}};
+                if (auto error = parse_embedding(body, *model_, parts.request)) return *error;
+                if (pool_ == nullptr) return unavailable(why_not_ready());
+                return [job = std::make_shared<EmbeddingJob>(std::move(parts))](const ResponderPtr& responder) {
+                  job->start(responder);
+                };
+              });
   }
 
-  void generate(Call& call, Prepare prepare) {
+  void generate(Call& call, Preparation::Generation prepare) {
     const auto admission = admit(call);
     if (!admission) return;
-    auto body = std::make_shared<std::string>(std::move(call.request.body));
-    run_body(call.responder, body->size(),
-             [this, prepare, body, admission, responder = call.responder, id = call.request.request_id,
-              arrived = call.arrived]() -> std::function<void()> {
-               boost::json::object object;
-               std::optional<ApiError> error = parse_object(*body, object);
-               GenerationJob::Parts parts;
-               parts.model = model_;
-               parts.pool = pool_;
-               parts.metrics = &metrics_;
-               parts.admission = admission;
-               parts.arrived = arrived;
-               parts.request_id = id;
-               if (!error) error = (this->*prepare)(object, parts);
-               if (!error && pool_ == nullptr) error = unavailable(why_not_ready());
-               if (error) return [responder, error] { respond_error(*responder, *error); };
-               auto job = std::make_shared<GenerationJob>(std::move(parts));
-               return [responder, job] { job->start(responder); };
-             });
-  }
-
-  AnswerHead head_of(const GenerationRequest& request, const char* prefix) const {
-    AnswerHead head;
-    head.id = prefix + random_id();
-    head.created = unix_seconds();
-    head.include_usage = request.include_usage;
-    head.return_token_ids = request.return_token_ids;
-    head.logprobs = request.sampling.logprobs();
-    head.top_logprobs = request.sampling.top_logprobs();
-    head.n = request.n;
-    return head;
-  }
-
-  // vLLM's order of checks: the model's name and the fields first, then the length.
-  std::optional<ApiError> prepare_chat(const boost::json::object& body, GenerationJob::Parts& parts) const {
-    auto request = std::make_shared<ChatRequest>();
-    if (auto error = parse_chat(body, model_->facts(), *request)) return error;
-    const auto text = model_->chat_text(*request);
-    if (!text.ok()) return error_of(text.error(), "messages");
-    auto ids = model_->tokenizer()->encode(*text, false);
-    if (auto error = add_prompt(*request, "messages", std::move(ids), "", parts)) return error;
-    parts.prompts.back()->parsing = parsing_of_chat(model_->parsing(), *request, *text);
-    // The form that is asked for is that of the answer, behind the reasoning that the prompt has opened.
-    const parsing::ParserOptions& reading = *parts.prompts.back()->parsing->options;
-    if (reading.inside_reasoning) begin_after(reading.reasoning->close, request->sampling);
-    AnswerHead head = head_of(*request, "chatcmpl-");
-    head.include_reasoning = request->include_reasoning;
-    parts.format = make_chat_format(std::move(head), model_);
-    request->messages = request->tools = nullptr;
-    parts.request = std::move(request);
-    return std::nullopt;
-  }
-
-  std::optional<ApiError> prepare_completion(const boost::json::object& body, GenerationJob::Parts& parts) const {
-    auto request = std::make_shared<CompletionRequest>();
-    if (auto error = parse_completion(body, model_->facts(), *request)) return error;
-    const auto tokenizer = model_->tokenizer();
-    for (auto& prompt : request->prompts) {
-      std::vector<int32_t> ids;
-      std::string text;
-      if (auto* given = std::get_if<std::string>(&prompt)) {
-        if (!model_->facts().has_tokenizer) return invalid_request(kNoTokenizer, "prompt");
-        ids = tokenizer->encode(*given, request->add_special_tokens);
-        if (request->echo) text = std::move(*given);
-      } else {
-        ids = std::move(std::get<std::vector<int32_t>>(prompt));
-        if (request->echo) text = tokenizer->decode(ids, false);
-      }
-      if (auto error = add_prompt(*request, "prompt", std::move(ids), std::move(text), parts)) return error;
-    }
-    AnswerHead head = head_of(*request, "cmpl-");
-    head.echo = request->echo;
-    parts.format = make_completion_format(std::move(head), model_);
-    request->prompts.clear();
-    parts.request = std::move(request);
-    return std::nullopt;
-  }
-
-  std::optional<ApiError> add_prompt(const GenerationRequest& request, const char* field, std::vector<int32_t> ids,
-                                     std::string text, GenerationJob::Parts& parts) const {
-    uint32_t max_tokens = 0;
-    if (auto error = resolve_max_tokens(request, model_->facts(), ids.size(), field, max_tokens)) return error;
-    parts.prompts.push_back(std::make_shared<Prompt>(Prompt{.ids = std::move(ids), .text = std::move(text)}));
-    parts.max_tokens.push_back(max_tokens);
-    return std::nullopt;
-  }
-
-  std::optional<ApiError> check_model(RequestFields& fields) const {
-    const auto name = fields.string("model");
-    if (name && *name != model_->facts().name) return unknown_model(*name);
-    return fields.error();
-  }
-
-  std::optional<ApiError> tokenize(const boost::json::object& body, std::string& answer) const {
-    RequestFields fields(body);
-    if (auto error = check_model(fields)) return error;
-    std::vector<int32_t> ids;
-    if (fields.find("messages") != nullptr) {
-      ChatRequest chat;
-      if (auto error = parse_chat_prompt(body, chat)) return error;
-      const bool add_special = fields.boolean("add_special_tokens").value_or(false);
-      if (!fields.ok()) return fields.error();
-      const auto text = model_->chat_text(chat);
-      if (!text.ok()) return error_of(text.error(), "messages");
-      ids = model_->tokenizer()->encode(*text, add_special);
-    } else {
-      const auto prompt = fields.string("prompt");
-      const bool add_special = fields.boolean("add_special_tokens").value_or(true);
-      if (!fields.ok()) return fields.error();
-      if (!prompt)
-        return invalid_request("Missing required parameter: 'prompt' or 'messages'.", "prompt",
-                               "missing_required_parameter");
-      if (!model_->facts().has_tokenizer) return invalid_request(kNoTokenizer, "prompt");
-      ids = model_->tokenizer()->encode(*prompt, add_special);
-    }
-    JsonWriter json;
-    json.begin_object().key("tokens").begin_array();
-    for (const int32_t id : ids) json.integer(id);
-    json.end_array().integer("count", static_cast<int64_t>(ids.size()));
-    json.integer("max_model_len", model_->facts().max_model_len).end_object();
-    answer = json.take();
-    return std::nullopt;
-  }
-
-  std::optional<ApiError> detokenize(const boost::json::object& body, std::string& answer) const {
-    RequestFields fields(body);
-    if (auto error = check_model(fields)) return error;
-    if (fields.find("tokens") == nullptr)
-      return invalid_request("Missing required parameter: 'tokens'.", "tokens", "missing_required_parameter");
-    const std::vector<int32_t> ids = fields.token_ids("tokens", model_->facts().vocab_size);
-    if (!fields.ok()) return fields.error();
-    JsonWriter json;
-    json.begin_object().string("prompt", model_->tokenizer()->decode(ids, false)).end_object();
-    answer = json.take();
-    return std::nullopt;
+    with_body(call,
+              [this, prepare, admission, key = call.key, id = call.request.request_id,
+               arrived = call.arrived](const boost::json::object& body) -> std::variant<Done, ApiError> {
+                GenerationJob::Parts parts;
+                parts.model = model_;
+                parts.pool = pool_;
+                parts.metrics = &metrics_;
+                parts.admission = admission;
+                parts.arrived = arrived;
+                parts.request_id = id;
+                if (auto error = (preparation_.*prepare)(body, key, parts)) return *error;
+                if (pool_ == nullptr) return unavailable(why_not_ready());
+                return [job = std::make_shared<GenerationJob>(std::move(parts))](const ResponderPtr& responder) {
+                  job->start(responder);
+                };
+              });
   }
 
   ApiKeys keys_;
   const std::shared_ptr<const ServedModel> model_;
   Metrics metrics_;
-  std::map<std::string, Route> routes_;  // constant once built
+  Endpoints endpoints_;  // constant once built
+  const std::shared_ptr<ResponseStore> responses_;
+  const Preparation preparation_;
   std::atomic<RankPool*> pool_{nullptr};
   std::atomic<bool> draining_{false};
   std::atomic<uint32_t> large_waiting_{0};

@@ -19,6 +19,7 @@ struct ApiOptions {
   std::vector<ApiKey> api_keys;  // empty = none asked for
   KeyLimits open_limits;         // of everybody together, when no key is asked for
   uint32_t concurrent_requests_max = 4096;
+  size_t stored_responses_bytes_max = 64U << 20;  // of /v1/responses, in all
 };
 
 class Api : public RequestHandler {
@@ -32,6 +33,8 @@ class Api : public RequestHandler {
   // Generation requests in the works.
   virtual uint32_t requests_running() const = 0;
   virtual ApiKeys& keys() = 0;
+  // All of them, as "POST /v1/completions"; a path may end in a parameter, as OpenAPI writes it.
+  virtual std::vector<std::string> endpoints() const = 0;
 };
 
 }  // namespace switchyard::http

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "frontend/http/answer_parts.h"
+#include "frontend/http/sse.h"
 
 namespace switchyard::http {
 namespace {
@@ -50,10 +51,10 @@ class ChatFormat final : public AnswerFormat {
     json.end_object().end_array();
     if (prompt) write_ids(json, "prompt_token_ids", choice.prompt().ids);
     end_chunk(json, head_);
-    return json.take();
+    return sse_event(json.text());
   }
 
-  std::vector<std::string> delta(Choice& choice, const Delta& delta) override {
+  std::string delta(Choice& choice, const Delta& delta) override {
     std::vector<std::string> pieces;
     for (const parsing::Event& event : delta.events)
       if (std::string piece = delta_of(choice, event); !piece.empty()) pieces.push_back(std::move(piece));
@@ -65,7 +66,7 @@ class ChatFormat final : public AnswerFormat {
       else if (head_.logprobs || head_.return_token_ids)
         pieces.emplace_back("{}");
     }
-    std::vector<std::string> chunks;
+    std::string chunks;
     for (const std::string& piece : pieces) {
       const bool first = chunks.empty();  // what is said of the tokens is said once
       JsonWriter json = begin_choice(choice);
@@ -75,7 +76,7 @@ class ChatFormat final : public AnswerFormat {
       if (head_.return_token_ids) write_ids(json, "token_ids", first ? delta.token_ids : std::vector<int32_t>());
       json.end_object().end_array();
       end_chunk(json, head_);
-      chunks.push_back(json.take());
+      append_sse_event(chunks, json.text());
     }
     return chunks;
   }
@@ -88,17 +89,13 @@ class ChatFormat final : public AnswerFormat {
     if (head_.return_token_ids) write_ids(json, "token_ids", {});
     json.end_object().end_array();
     end_chunk(json, head_);
-    return json.take();
+    return sse_event(json.text());
   }
 
-  std::string usage(const Usage& usage) override {
-    JsonWriter json;
-    begin_answer(json, head_, "chat.completion.chunk", model_->facts().name);
-    json.key("choices").begin_array().end_array().key("usage");
-    write_usage(json, usage);
-    json.end_object();
-    return json.take();
+  std::string end(const Usage& usage) override {
+    return end_of_chunks(head_, "chat.completion.chunk", model_->facts().name, usage);
   }
+  std::string failed(const ApiError& error) override { return failed_chunk(error); }
 
  private:
   // reasoning_content is the older name, reasoning vLLM's newer one.
@@ -166,14 +163,6 @@ class ChatFormat final : public AnswerFormat {
     return json;
   }
 
-  void write_token(JsonWriter& json, int32_t id, float logprob) const {
-    json.string("token", model_->token_string(id));
-    json.key("logprob").float32(logprob);
-    json.key("bytes").begin_array();
-    for (const char byte : model_->tokenizer()->token_bytes(id)) json.integer(static_cast<unsigned char>(byte));
-    json.end_array();
-  }
-
   void write_logprobs(JsonWriter& json, const std::vector<wire::TokenLogprob>& logprobs) const {
     json.key("logprobs");
     if (!head_.logprobs) {
@@ -181,19 +170,7 @@ class ChatFormat final : public AnswerFormat {
       return;
     }
     json.begin_object().key("content").begin_array();
-    for (const auto& token : logprobs) {
-      json.begin_object();
-      write_token(json, token.token_id(), token.logprob());
-      json.key("top_logprobs").begin_array();
-      const int count =
-          std::min({static_cast<int>(head_.top_logprobs), token.top_ids_size(), token.top_logprobs_size()});
-      for (int i = 0; i < count; ++i) {
-        json.begin_object();
-        write_token(json, token.top_ids(i), token.top_logprobs(i));
-        json.end_object();
-      }
-      json.end_array().end_object();
-    }
+    write_token_logprobs(json, *model_, logprobs, head_.top_logprobs);
     json.end_array().null("refusal").end_object();
   }
 

@@ -2,6 +2,7 @@
 #include <optional>
 
 #include "frontend/http/answer_parts.h"
+#include "frontend/http/sse.h"
 
 namespace switchyard::http {
 namespace {
@@ -51,12 +52,12 @@ class CompletionFormat final : public AnswerFormat {
                  head_.echo ? prompt_tokens(choice) : std::vector<ScoredToken>(), {});
   }
 
-  std::vector<std::string> delta(Choice& choice, const Delta& delta) override {
+  std::string delta(Choice& choice, const Delta& delta) override {
     // As vLLM: a chunk for every step with new tokens, also when its text is still held back.
-    if (delta.token_ids.empty() && delta.text.empty()) return {};
+    if (delta.token_ids.empty() && delta.text.empty()) return "";
     std::vector<ScoredToken> tokens;
     for (const auto& score : delta.logprobs) tokens.push_back({score.token_id(), &score});
-    return {chunk(choice, delta.text, tokens, delta.token_ids)};
+    return chunk(choice, delta.text, tokens, delta.token_ids);
   }
 
   std::string finish(Choice& choice) override {
@@ -66,17 +67,13 @@ class CompletionFormat final : public AnswerFormat {
     if (head_.return_token_ids) write_ids(json, "token_ids", {});
     json.end_object().end_array();
     end_chunk(json, head_);
-    return json.take();
+    return sse_event(json.text());
   }
 
-  std::string usage(const Usage& usage) override {
-    JsonWriter json;
-    begin_answer(json, head_, "text_completion", model_->facts().name);
-    json.key("choices").begin_array().end_array().key("usage");
-    write_usage(json, usage);
-    json.end_object();
-    return json.take();
+  std::string end(const Usage& usage) override {
+    return end_of_chunks(head_, "text_completion", model_->facts().name, usage);
   }
+  std::string failed(const ApiError& error) override { return failed_chunk(error); }
 
  private:
   JsonWriter begin_choice(const Choice& choice, std::string_view text) const {
@@ -98,7 +95,7 @@ class CompletionFormat final : public AnswerFormat {
     }
     json.end_object().end_array();
     end_chunk(json, head_);
-    return json.take();
+    return sse_event(json.text());
   }
 
   std::vector<ScoredToken> prompt_tokens(Choice& choice) const {

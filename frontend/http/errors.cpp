@@ -3,6 +3,23 @@
 #include "frontend/http/json_writer.h"
 
 namespace switchyard::http {
+namespace {
+
+constexpr int kAnthropicOverloaded = 529;
+
+const char* anthropic_type(int status) {
+  switch (status) {
+    case 401: return "authentication_error";
+    case 403: return "permission_error";
+    case 404: return "not_found_error";
+    case 413: return "request_too_large";
+    case 429: return "rate_limit_error";
+    case 503: return "overloaded_error";
+    default: return status < 500 ? "invalid_request_error" : "api_error";
+  }
+}
+
+}  // namespace
 
 ApiError invalid_request(std::string message, std::string param, std::string code) {
   return {.status = 400, .message = std::move(message), .param = std::move(param), .code = std::move(code)};
@@ -81,8 +98,13 @@ ApiError error_of(const Error& error, std::string param) {
   return result;
 }
 
-std::string error_body(const ApiError& error) {
+std::string error_body(const ApiError& error, ErrorForm form) {
   JsonWriter json;
+  if (form == ErrorForm::kAnthropic) {
+    json.begin_object().string("type", "error").key("error").begin_object();
+    json.string("type", anthropic_type(error.status)).string("message", error.message).end_object().end_object();
+    return json.take();
+  }
   const auto text_or_null = [&](const char* name, const std::string& value) {
     json.key(name);
     value.empty() ? json.null() : json.string(value);
@@ -95,8 +117,9 @@ std::string error_body(const ApiError& error) {
   return json.take();
 }
 
-HttpResponse error_response(const ApiError& error) {
-  HttpResponse response{.status = error.status, .body = error_body(error), .why_refused = error.message};
+HttpResponse error_response(const ApiError& error, ErrorForm form) {
+  HttpResponse response{.status = error.status, .body = error_body(error, form), .why_refused = error.message};
+  if (form == ErrorForm::kAnthropic && error.status == 503) response.status = kAnthropicOverloaded;
   if (error.status == 429 || error.status == 503)
     response.headers.emplace_back("Retry-After", std::to_string(error.retry_after_seconds));
   if (error.status == 401) response.headers.emplace_back("WWW-Authenticate", "Bearer");
@@ -104,6 +127,8 @@ HttpResponse error_response(const ApiError& error) {
   return response;
 }
 
-void respond_error(Responder& responder, const ApiError& error) { responder.respond(error_response(error)); }
+void respond_error(Responder& responder, const ApiError& error, ErrorForm form) {
+  responder.respond(error_response(error, form));
+}
 
 }  // namespace switchyard::http

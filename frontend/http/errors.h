@@ -1,6 +1,10 @@
-// What a client is told when its request fails: OpenAI's error body and the HTTP status.
+// What a client is told when its request fails: an error body in the form of the endpoint's dialect, and the HTTP
+// status.
 //
 //   {"error":{"message":"...","type":"invalid_request_error","param":"temperature","code":"invalid_type"}}
+//   {"type":"error","error":{"type":"invalid_request_error","message":"..."}}
+//
+// Forms: platform.openai.com/docs/guides/error-codes, docs.anthropic.com/en/api/errors.
 #pragma once
 
 #include <string>
@@ -20,6 +24,8 @@ struct ApiError {
   uint32_t retry_after_seconds = 1;  // 429 and 503
 };
 
+enum class ErrorForm { kOpenAi, kAnthropic };
+
 ApiError invalid_request(std::string message, std::string param = {}, std::string code = {});
 ApiError unauthorized();
 ApiError unknown_path(const std::string& method, const std::string& path);
@@ -35,9 +41,9 @@ ApiError error_of_status(int status, std::string message);
 // The error that a Result's code stands for.
 ApiError error_of(const Error& error, std::string param = {});
 
-std::string error_body(const ApiError& error);
-// The answer; with Retry-After where coming again helps.
-HttpResponse error_response(const ApiError& error);
-void respond_error(Responder& responder, const ApiError& error);
+std::string error_body(const ApiError& error, ErrorForm form = ErrorForm::kOpenAi);
+// The answer; with Retry-After where coming again helps. Anthropic's status of an overloaded service is 529, not 503.
+HttpResponse error_response(const ApiError& error, ErrorForm form = ErrorForm::kOpenAi);
+void respond_error(Responder& responder, const ApiError& error, ErrorForm form = ErrorForm::kOpenAi);
 
 }  // namespace switchyard::http

@@ -77,35 +77,30 @@ void GenerationJob::on_output(uint32_t index, wire::Output& output) {
   if (parts_.request->stream) {
     stream(choice, delta);
   } else {
-    choice.text += delta.text;
-    for (const parsing::Event& parsed : delta.events) choice.message.add(parsed);
-    for (auto& logprob : delta.logprobs) choice.logprobs.push_back(std::move(logprob));
+    parts_.format->gather(choice, delta);
   }
   if (ended_) return;  // the client was dropped while it was written to
   if (choice.finish() != Finish::kNone && --open_choices_ == 0) complete();
 }
 
-void GenerationJob::event(const std::string& json) {
-  if (json.empty()) return;
+void GenerationJob::write(const std::string& events) {
+  if (events.empty()) return;
   if (!streaming_) {
     streaming_ = true;
     responder_->add_header("Cache-Control", "no-cache");
     responder_->add_header("X-Accel-Buffering", "no");
     responder_->begin_stream(kEventStream);
   }
-  thread_local std::string text;  // keeps its room: there are 200000 events a second
-  text.clear();
-  append_sse_event(text, json);
-  responder_->write(text);
+  responder_->write(events);
 }
 
 void GenerationJob::stream(Choice& choice, const Delta& delta) {
   if (!choice.opened) {
-    event(parts_.format->opening(choice));
+    write(parts_.format->opening(choice));
     choice.opened = true;
   }
-  for (const std::string& chunk : parts_.format->delta(choice, delta)) event(chunk);
-  if (choice.finish() != Finish::kNone) event(parts_.format->finish(choice));
+  write(parts_.format->delta(choice, delta));
+  if (choice.finish() != Finish::kNone) write(parts_.format->finish(choice));
 }
 
 Usage GenerationJob::usage() const {
@@ -123,8 +118,7 @@ Usage GenerationJob::usage() const {
 
 void GenerationJob::complete() {
   if (parts_.request->stream) {
-    if (parts_.request->include_usage) event(parts_.format->usage(usage()));
-    responder_->write(sse_event(kDone));
+    write(parts_.format->end(usage()));
     responder_->end_stream();
   } else {
     responder_->respond({.status = 200, .body = parts_.format->whole(choices_, usage())});
@@ -135,11 +129,11 @@ void GenerationJob::complete() {
 void GenerationJob::fail(const ApiError& error) {
   if (ended_) return;
   if (streaming_) {
-    responder_->write(sse_event(error_body(error)));
+    responder_->write(parts_.format->failed(error));
     responder_->end_stream();
     log_warn("request failed", {{"request", parts_.request_id}, {"why", error.message}});
   } else {
-    respond_error(*responder_, error);
+    respond_error(*responder_, error, parts_.format->errors());
   }
   end("error", error.status);
 }

@@ -45,7 +45,7 @@ class GenerationJob : public std::enable_shared_from_this<GenerationJob> {
  private:
   void on_output(uint32_t index, wire::Output& output);
   void stream(Choice& choice, const Delta& delta);
-  void event(const std::string& json);
+  void write(const std::string& events);
   void fail(const ApiError& error);
   void complete();
   void end(const char* reason, int status);

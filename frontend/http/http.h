@@ -17,6 +17,7 @@ struct HttpRequest {
   std::string query;          // behind '?'
   std::string authorization;  // the header's value; "" = absent
   std::string if_none_match;  // likewise
+  std::string api_key;        // of the header X-Api-Key; "" = absent
   std::string request_id;     // as the answer's X-Request-Id says; never ""
   std::string body;
 };

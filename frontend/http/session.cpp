@@ -246,6 +246,7 @@ void Session::hand_over() {
   if (question != std::string::npos) request.query = target.substr(question + 1);
   request.authorization = to_string(message[bhttp::field::authorization]);
   request.if_none_match = to_string(message[bhttp::field::if_none_match]);
+  request.api_key = to_string(message["X-Api-Key"]);
   request.request_id = request_id_ = request_id_of(to_string(message["X-Request-Id"]));
   request.body = std::move(message.body());
   keep_alive_ = message.keep_alive() && !reactor_.draining();

@@ -1,4 +1,5 @@
-// Server-sent events as OpenAI streams them: "data: JSON\n\n", at the end "data: [DONE]\n\n".
+// Server-sent events: "data: JSON\n\n", at the end of OpenAI's chunks "data: [DONE]\n\n"; in newer dialects with the
+// event's name before it, "event: NAME\n".
 #pragma once
 
 #include <string>
@@ -16,6 +17,12 @@ inline void append_sse_event(std::string& out, std::string_view data) {
 inline std::string sse_event(std::string_view data) {
   std::string event;
   append_sse_event(event, data);
+  return event;
+}
+
+inline std::string sse_event(std::string_view name, std::string_view data) {
+  std::string event("event: ");
+  event.append(name).append("\n").append(sse_event(data));
   return event;
 }
 

@@ -21,7 +21,7 @@ CONTEXT = 4096
 VOCABULARY = 512
 HEADER_TIMEOUT = 1.5  # seconds
 REQUESTS_MAX = 80     # in the frontend at once
-ENDPOINTS = ("/v1/completions", "/v1/chat/completions", "/tokenize", "/detokenize")
+ENDPOINTS = ("/v1/completions", "/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1/messages/count_tokens", "/tokenize", "/detokenize")
 
 cluster = None
 pids = None
@@ -123,7 +123,7 @@ class Case(unittest.TestCase):
         status, _, body = answer
         self.assertIn(status, allowed, body)
         self.assertGreater(len(body["error"]["message"]), 10)
-        self.assertEqual(set(body["error"]), {"message", "type", "param", "code"})
+        self.assertIn(set(body["error"]), ({"message", "type", "param", "code"}, {"message", "type"}))  # OpenAI's and Anthropic's
 
 
 class Bodies(Case):
@@ -151,12 +151,17 @@ class Bodies(Case):
         fields = """model prompt messages suffix max_tokens max_completion_tokens temperature top_p top_k min_p n stream
             stream_options logprobs top_logprobs echo stop presence_penalty frequency_penalty repetition_penalty best_of
             logit_bias user seed stop_token_ids ignore_eos min_tokens skip_special_tokens include_stop_str_in_output
-            add_special_tokens return_token_ids priority response_format tools tool_choice chat_template chat_template_kwargs add_generation_prompt tokens""".split()
+            add_special_tokens return_token_ids priority response_format tools tool_choice chat_template chat_template_kwargs add_generation_prompt tokens
+            input instructions max_output_tokens reasoning text include metadata previous_response_id store truncation background parallel_tool_calls
+            system thinking stop_sequences output_config""".split()
         values = [True, False, "", "x", "1", 0, -1, 1.5, -0.0, 1e300, -1e300, 1e-320, 2**31, 2**32, 2**63, 2**64 - 1, -2**63,
                   10**30, [], [None], [[]], [[[1]]], ["x", 1], [1, "x"], [{}], [-1], [2**32 + 5], {}, {"type": "x"}, {"a": {}}, {"0": "x"}, [{"role": "user"}],
-                  [{"role": "user", "content": {"type": "text"}}], [{"role": 1, "content": "x"}], [{"type": "function"}], "\ud83d\ude42" * 2000]
+                  [{"role": "user", "content": {"type": "text"}}], [{"role": 1, "content": "x"}], [{"type": "function"}], "\ud83d\ude42" * 2000,
+                  [{"role": "user", "content": [{"type": "tool_result"}]}], {"type": "enabled"}, {"format": {"type": "text"}, "effort": "none"}]
         bases = {"/v1/completions": {"prompt": "x", "max_tokens": 2},
                  "/v1/chat/completions": {"messages": [{"role": "user", "content": "x"}], "max_tokens": 2},
+                 "/v1/responses": {"input": "x", "max_output_tokens": 2},
+                 "/v1/messages": {"messages": [{"role": "user", "content": "x"}], "max_tokens": 2},
                  "/tokenize": {"prompt": "x"}, "/detokenize": {"tokens": [1]}}
         asked = [(path, {**base, field: value}) for path, base in bases.items() for field in fields for value in values]
 

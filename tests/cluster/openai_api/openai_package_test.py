@@ -8,10 +8,9 @@ import struct
 import time
 import unittest
 
-from support import Cluster, Golden, gauge, idle, metrics, request, use_venv, wait_for
+from support import Cluster, Golden, checked_client, gauge, idle, metrics, request, wait_for
 
-use_venv()
-import openai  # noqa: E402
+import openai
 
 CHECKPOINT = "qwen3-moe-tiny"
 MODEL = "org/tiny"  # a name as the Hub has them: its slash has to survive in URLs
@@ -29,7 +28,7 @@ def setUpModule():
     global cluster, client
     cluster = Cluster.serve("--dtype", "float32", "--served-model-name", MODEL, "--api-key", "sk-another", "--api-key", KEY, model=CHECKPOINT)
     unittest.addModuleCleanup(cluster.__exit__)
-    client = openai.OpenAI(base_url=cluster.wait_ready() + "/v1", api_key=KEY, max_retries=0, timeout=60)
+    client = openai.OpenAI(base_url=cluster.wait_ready() + "/v1", api_key=KEY, max_retries=0, timeout=60, http_client=checked_client())
     unittest.addModuleCleanup(client.close)
 
 

@@ -4,10 +4,9 @@ it. Method: the model that comes with the project, greedy, on two ranks; the pro
 import json
 import unittest
 
-from support import ROOT, Cluster, use_venv
+from support import ROOT, Cluster, checked_client
 
-use_venv()
-import openai  # noqa: E402
+import openai
 
 MODEL = "switchyard-r1-small"
 
@@ -19,7 +18,7 @@ def setUpModule():
     global cluster, client
     cluster = Cluster.serve(model=ROOT / "models" / MODEL)
     unittest.addModuleCleanup(cluster.__exit__)
-    client = openai.OpenAI(base_url=cluster.wait_ready() + "/v1", api_key="none", max_retries=0, timeout=120)
+    client = openai.OpenAI(base_url=cluster.wait_ready() + "/v1", api_key="none", max_retries=0, timeout=120, http_client=checked_client())
     unittest.addModuleCleanup(client.close)
 
 

@@ -146,6 +146,11 @@ std::optional<std::string> Client::next_event() {
     if (stream_complete_ || !read_chunk(events_)) return std::nullopt;
   std::string event = events_.substr(0, end);
   events_.erase(0, end + 2);
+  event_name_.clear();
+  if (event.starts_with("event: ") && event.find('\n') != std::string::npos) {
+    event_name_ = event.substr(7, event.find('\n') - 7);
+    event.erase(0, event.find('\n') + 1);
+  }
   if (!event.starts_with("data: ") || event.find('\n') != std::string::npos) return "NOT AN EVENT: " + event;
   return event.substr(6);
 }

@@ -38,7 +38,8 @@ class Client {
   Answer read(bool head_only = false);
   // The same in two steps, for streams: the head; then what the stream carries, event by event. nullopt = its end.
   Answer read_head();
-  std::optional<std::string> next_event();  // without "data: "
+  std::optional<std::string> next_event();                       // without "data: "
+  const std::string& event_name() const { return event_name_; }  // of the last one; "" = it had none
   bool stream_complete() const { return stream_complete_; }
   // True when the server has closed its end and nothing is left to read.
   bool wait_closed();
@@ -56,6 +57,7 @@ class Client {
   int fd_ = -1;
   std::string buffer_;
   std::string events_;
+  std::string event_name_;
   bool chunked_ = false;
   bool stream_complete_ = false;
 };

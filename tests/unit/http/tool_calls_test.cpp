@@ -5,51 +5,19 @@
 
 #include <boost/json.hpp>
 
-#include "tests/unit/http/fake_cluster.h"
-#include "tests/unit/http/http_client.h"
+#include "tests/unit/http/demo_chat.h"
 
 namespace switchyard::http {
 namespace {
 
 namespace json = boost::json;
 
-const std::string kModel = SWITCHYARD_TEST_DATA "/../../models/switchyard-r1-small";
 const std::string kTools =
     R"("tools":[{"type":"function","function":{"name":"get_weather","parameters":{"type":"object","properties":{"city":{"type":"string"}}}}}])";
-const std::string kTwoCalls =
-    "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>get_weather<｜tool▁sep｜>{\"city\": \"北京\"}<｜tool▁call▁end｜>"
-    "<｜tool▁call▁begin｜>get_time<｜tool▁sep｜>{}<｜tool▁call▁end｜><｜tool▁calls▁end｜>";
-
-std::string text_of(const json::value& value) { return json::value_to<std::string>(value); }
-
-class ToolCalls : public testing::Test {
+class ToolCalls : public DemoChat {
  protected:
-  ToolCalls() : ToolCalls("auto") {}
-  explicit ToolCalls(const std::string& parser) {
-    cluster.model_path = kModel;
-    cluster.tool_call_parser = parser;
-    frontend = std::make_unique<TestFrontend>(cluster);
-    const auto loaded = text::Tokenizer::load(kModel);
-    SWITCHYARD_CHECK(loaded.ok());
-    tokenizer = *loaded;
-  }
-  void SetUp() override { ASSERT_TRUE(frontend->wait_ready()); }
+  using DemoChat::DemoChat;
 
-  // One token an output, so that a stream has as many chunks as it can have; the end of sequence closes it.
-  void rank_says(const std::string& text, wire::FinishReason finish = wire::FINISH_STOP) {
-    std::vector<int32_t> ids = tokenizer->encode(text, false);
-    if (finish == wire::FINISH_STOP) ids.push_back(*tokenizer->eos_id());
-    token_count = ids.size();
-    std::vector<wire::Output> outputs;
-    for (const int32_t id : ids) {
-      outputs.push_back(output_of_ids({id}));
-      wire::TokenLogprob* score = outputs.back().add_logprobs();
-      score->set_token_id(id);
-      score->set_logprob(-1.0F);
-    }
-    outputs.back().set_finish(finish);
-    cluster.rank().answer_with([outputs](const wire::Generate&) { return outputs; });
-  }
   std::string body(const std::string& fields) const {
     return R"({"messages":[{"role":"user","content":"Q"}])" + (fields.empty() ? "" : "," + fields) + "}";
   }
@@ -70,11 +38,6 @@ class ToolCalls : public testing::Test {
       if (*event != "[DONE]") all.push_back(json::parse(*event).at("choices").at(0));
     return all;
   }
-
-  FakeCluster cluster;
-  std::unique_ptr<TestFrontend> frontend;
-  std::shared_ptr<const text::Tokenizer> tokenizer;
-  size_t token_count = 0;
 };
 
 // A stream's chunks joined as OpenAI's clients join them.
