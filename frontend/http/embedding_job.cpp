@@ -153,6 +153,7 @@ void EmbeddingJob::start(ResponderPtr responder) {
     if (!ticket.ok()) return fail(error_of(ticket.error()));
     tickets_[i] = *ticket;
   }
+  if (ended_) return;
   parts_.metrics->prompt_tokens(static_cast<double>(prompt_tokens_));
   parts_.admission->take_tokens(prompt_tokens_);
 }
