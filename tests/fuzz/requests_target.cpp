@@ -100,11 +100,15 @@ class Listener final : public Responder {
   }
   void write(std::string_view data) override {
     SWITCHYARD_CHECK(streaming_ && !complete);
-    // One event a call: "data: JSON", before it perhaps "event: NAME".
-    const size_t at = data.find("data: ");
-    SWITCHYARD_CHECK(at != std::string_view::npos && data.ends_with("\n\n"));
-    const std::string_view event = data.substr(at + 6, data.size() - at - 8);
-    if (event != "[DONE]") check_json(event);
+    // Whole events: "data: JSON", before it perhaps "event: NAME".
+    while (!data.empty()) {
+      const size_t end = data.find("\n\n");
+      const size_t at = data.find("data: ");
+      SWITCHYARD_CHECK(end != std::string_view::npos && at < end);
+      const std::string_view event = data.substr(at + 6, end - at - 6);
+      if (event != "[DONE]") check_json(event);
+      data.remove_prefix(end + 2);
+    }
   }
   void end_stream() override {
     SWITCHYARD_CHECK(streaming_ && !complete);
