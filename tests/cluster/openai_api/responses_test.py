@@ -5,7 +5,7 @@ Method: the model that comes with the project, greedy, on two ranks; what it say
 import json
 import unittest
 
-from support import ROOT, Cluster, checked_client
+from support import serve_with_client
 
 import openai
 
@@ -23,10 +23,7 @@ client = None
 
 def setUpModule():
     global cluster, client
-    cluster = Cluster.serve(model=ROOT / "models" / MODEL)
-    unittest.addModuleCleanup(cluster.__exit__)
-    client = openai.OpenAI(base_url=cluster.wait_ready() + "/v1", api_key="none", max_retries=0, timeout=120, http_client=checked_client())
-    unittest.addModuleCleanup(client.close)
+    cluster, client = serve_with_client(MODEL)
 
 
 def create(input, **options):

@@ -10,6 +10,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
@@ -29,6 +30,7 @@ def use_venv():
 
 use_venv()
 import httpx2  # noqa: E402
+import openai  # noqa: E402
 
 from description import Description  # noqa: E402
 
@@ -71,6 +73,15 @@ def checked_client():
             check(response.read().decode())
 
     return httpx2.Client(event_hooks={"response": [hook]}, timeout=120)
+
+
+def serve_with_client(model):
+    """A model that comes with the project, on two ranks, and the `openai` package's client of it; both end with the module's tests."""
+    cluster = Cluster.serve(model=ROOT / "models" / model)
+    unittest.addModuleCleanup(cluster.__exit__)
+    client = openai.OpenAI(base_url=cluster.wait_ready() + "/v1", api_key="none", max_retries=0, timeout=120, http_client=checked_client())
+    unittest.addModuleCleanup(client.close)
+    return cluster, client
 
 
 class Golden:
