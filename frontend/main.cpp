@@ -9,7 +9,7 @@
 #include "common/base/log.h"
 #include "common/base/parent_death.h"
 #include "common/config/cluster_config.h"
-#include "frontend/http/frontend.h"
+#include "frontend/api/frontend.h"
 
 namespace switchyard {
 namespace {
@@ -21,7 +21,7 @@ Status serve(const std::string& file, uint32_t index, const sigset_t& ends) {
     return Error{Errc::kInvalid, file + ": coordinator.port: 0 is for the launcher, which puts a port in its place"};
   if (config.secret_file.empty())
     return Error{Errc::kInvalid, file + ": secret_file: empty is for the launcher, which makes one"};
-  SWITCHYARD_ASSIGN(const auto frontend, http::Frontend::start(config, index));
+  SWITCHYARD_ASSIGN(const auto frontend, frontend::Frontend::start(config, index));
   int signal = 0;
   sigwait(&ends, &signal);
   frontend->drain();

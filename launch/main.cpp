@@ -9,7 +9,7 @@
 #include <memory>
 
 #include "common/config/schema.h"
-#include "frontend/text/commands.h"
+#include "common/text/commands.h"
 #include "launch/bench/command.h"
 #include "launch/chat.h"
 #include "launch/cluster.h"

@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "frontend/text/tokenizer.h"
+#include "common/text/tokenizer.h"
 
 namespace switchyard::worker {
 

@@ -63,7 +63,7 @@ struct FrontendConfig {
   uint32_t count = 1;
   std::vector<std::string> hosts;     // empty = this machine
   std::vector<std::string> api_keys;  // empty, and no api_keys_file = none asked for
-  std::string api_keys_file;          // a key a line, with its limits (frontend/http/api_keys.h)
+  std::string api_keys_file;          // a key a line, with its limits (frontend/api/api_keys.h)
   uint32_t requests_per_minute = 0;   // of a key; 0 = no limit
   uint64_t tokens_per_minute = 0;
   uint32_t requests_at_once = 0;

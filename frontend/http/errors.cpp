@@ -2,7 +2,7 @@
 
 #include "frontend/http/json_writer.h"
 
-namespace switchyard::http {
+namespace switchyard::frontend {
 namespace {
 
 constexpr int kAnthropicOverloaded = 529;
@@ -131,4 +131,4 @@ void respond_error(Responder& responder, const ApiError& error, ErrorForm form) 
   responder.respond(error_response(error, form));
 }
 
-}  // namespace switchyard::http
+}  // namespace switchyard::frontend

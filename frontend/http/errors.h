@@ -12,7 +12,7 @@
 #include "common/base/result.h"
 #include "frontend/http/http.h"
 
-namespace switchyard::http {
+namespace switchyard::frontend {
 
 struct ApiError {
   int status = 400;
@@ -46,4 +46,4 @@ std::string error_body(const ApiError& error, ErrorForm form = ErrorForm::kOpenA
 HttpResponse error_response(const ApiError& error, ErrorForm form = ErrorForm::kOpenAi);
 void respond_error(Responder& responder, const ApiError& error, ErrorForm form = ErrorForm::kOpenAi);
 
-}  // namespace switchyard::http
+}  // namespace switchyard::frontend

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-namespace switchyard::http {
+namespace switchyard::frontend {
 
 struct HttpRequest {
   std::string method;         // "GET"
@@ -77,4 +77,4 @@ class RequestHandler {
   virtual void answered(const std::string& path, int status) = 0;
 };
 
-}  // namespace switchyard::http
+}  // namespace switchyard::frontend

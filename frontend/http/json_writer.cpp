@@ -6,7 +6,7 @@
 
 #include "frontend/http/utf8.h"
 
-namespace switchyard::http {
+namespace switchyard::frontend {
 namespace {
 
 template <typename T>
@@ -154,4 +154,4 @@ JsonWriter& JsonWriter::raw(std::string_view json) {
   return *this;
 }
 
-}  // namespace switchyard::http
+}  // namespace switchyard::frontend

@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-namespace switchyard::http {
+namespace switchyard::frontend {
 
 // Appends text as a JSON string with its quotes. Bytes that are not UTF-8 become U+FFFD, so that the result is always
 // valid JSON.
@@ -62,4 +62,4 @@ class JsonWriter {
   bool comma_ = false;  // the next value or key stands behind another one
 };
 
-}  // namespace switchyard::http
+}  // namespace switchyard::frontend

@@ -7,7 +7,7 @@
 #include "common/base/result.h"
 #include "frontend/http/session.h"
 
-namespace switchyard::http {
+namespace switchyard::frontend {
 namespace {
 
 namespace asio = boost::asio;
@@ -103,4 +103,4 @@ void ServerReactor::sweep() {
   });
 }
 
-}  // namespace switchyard::http
+}  // namespace switchyard::frontend

@@ -22,7 +22,7 @@
 #include "frontend/http/http.h"
 #include "frontend/http/server.h"
 
-namespace switchyard::http {
+namespace switchyard::frontend {
 
 class Session;
 
@@ -77,4 +77,4 @@ class ServerReactor final : public Reactor {
   std::condition_variable gone_;  // alive_ went down
 };
 
-}  // namespace switchyard::http
+}  // namespace switchyard::frontend

@@ -7,7 +7,7 @@
 
 #include "common/base/result.h"
 
-namespace switchyard::http {
+namespace switchyard::frontend {
 namespace {
 
 constexpr size_t kBytesMax = 128;
@@ -28,4 +28,4 @@ std::string request_id_of(std::string sent) {
   return fit ? sent : random_id();
 }
 
-}  // namespace switchyard::http
+}  // namespace switchyard::frontend

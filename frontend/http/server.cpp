@@ -12,7 +12,7 @@
 #include "common/base/log.h"
 #include "frontend/http/reactor.h"
 
-namespace switchyard::http {
+namespace switchyard::frontend {
 namespace {
 
 namespace asio = boost::asio;
@@ -130,4 +130,4 @@ Result<std::unique_ptr<HttpServer>> HttpServer::start(const ServerOptions& optio
   return std::unique_ptr<HttpServer>(std::move(server));
 }
 
-}  // namespace switchyard::http
+}  // namespace switchyard::frontend

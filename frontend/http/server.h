@@ -21,7 +21,7 @@
 #include "common/base/result.h"
 #include "frontend/http/http.h"
 
-namespace switchyard::http {
+namespace switchyard::frontend {
 
 struct ServerOptions {
   std::string host = "127.0.0.1";
@@ -54,4 +54,4 @@ class HttpServer {
   virtual void stop() = 0;
 };
 
-}  // namespace switchyard::http
+}  // namespace switchyard::frontend

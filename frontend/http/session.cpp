@@ -9,7 +9,7 @@
 #include "frontend/http/reactor.h"
 #include "frontend/http/request_id.h"
 
-namespace switchyard::http {
+namespace switchyard::frontend {
 namespace {
 
 namespace asio = boost::asio;
@@ -489,4 +489,4 @@ ResponderPtr make_responder(const std::shared_ptr<Session>& session, uint64_t re
   return std::make_shared<SessionResponder>(session, request);
 }
 
-}  // namespace switchyard::http
+}  // namespace switchyard::frontend

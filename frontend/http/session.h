@@ -17,7 +17,7 @@
 #include "frontend/http/http.h"
 #include "frontend/http/server.h"
 
-namespace switchyard::http {
+namespace switchyard::frontend {
 
 class ServerReactor;
 
@@ -105,4 +105,4 @@ class Session final : public std::enable_shared_from_this<Session> {
 
 ResponderPtr make_responder(const std::shared_ptr<Session>& session, uint64_t request);
 
-}  // namespace switchyard::http
+}  // namespace switchyard::frontend

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace switchyard::http {
+namespace switchyard::frontend {
 
 inline constexpr const char* kEventStream = "text/event-stream; charset=utf-8";
 inline constexpr std::string_view kDone = "[DONE]";
@@ -26,4 +26,4 @@ inline std::string sse_event(std::string_view name, std::string_view data) {
   return event;
 }
 
-}  // namespace switchyard::http
+}  // namespace switchyard::frontend

@@ -1,10 +1,10 @@
-// Where UTF-8 is well-formed, one sequence at a time (whole texts: frontend/text/utf8.h).
+// Where UTF-8 is well-formed, one sequence at a time (whole texts: common/text/utf8.h).
 #pragma once
 
 #include <cstddef>
 #include <string_view>
 
-namespace switchyard::http {
+namespace switchyard::frontend {
 
 // Bytes of the well-formed sequence that text begins with (RFC 3629: no surrogates, no overlong forms), or 0.
 inline size_t utf8_sequence_length(std::string_view text) {
@@ -23,4 +23,4 @@ inline size_t utf8_sequence_length(std::string_view text) {
   return continues(2) && continues(3) ? 4 : 0;
 }
 
-}  // namespace switchyard::http
+}  // namespace switchyard::frontend

@@ -9,7 +9,7 @@
 #include <memory>
 #include <random>
 
-#include "frontend/text/tokenizer.h"
+#include "common/text/tokenizer.h"
 
 namespace switchyard::launch {
 namespace {

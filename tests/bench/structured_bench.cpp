@@ -19,7 +19,7 @@
 #include <set>
 
 #include "common/structured/constraint.h"
-#include "frontend/text/tokenizer.h"
+#include "common/text/tokenizer.h"
 
 namespace switchyard::structured {
 namespace {

@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "frontend/text/tokenizer.h"
+#include "common/text/tokenizer.h"
 
 namespace {
 

@@ -16,7 +16,7 @@
 #include "frontend/http/reactor.h"
 #include "tests/fuzz/target.h"
 
-namespace switchyard::http {
+namespace switchyard::frontend {
 namespace {
 
 // /late is answered when nothing else goes on, /stream in pieces, /drop not at all; the rest at once.
@@ -133,7 +133,7 @@ Outcome outcome_of(std::string_view bytes, const std::vector<size_t>& cuts) {
 }
 
 }  // namespace
-}  // namespace switchyard::http
+}  // namespace switchyard::frontend
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace switchyard;
@@ -141,11 +141,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   SWITCHYARD_CHECK(quiet);
   fuzz::Input input(data, size);
   const std::vector<size_t> cuts = fuzz::cuts_of(size - (size > 0), input.byte());
-  const http::Outcome whole = http::outcome_of(input.rest(), {}), in_pieces = http::outcome_of(input.rest(), cuts);
-  if (!http::agree(whole, in_pieces)) {
+  const frontend::Outcome whole = frontend::outcome_of(input.rest(), {}),
+                          in_pieces = frontend::outcome_of(input.rest(), cuts);
+  if (!frontend::agree(whole, in_pieces)) {
     std::fprintf(stderr, "whole:\n%s%sin pieces:\n%s%s", whole.requests.c_str(), whole.statuses.c_str(),
                  in_pieces.requests.c_str(), in_pieces.statuses.c_str());
   }
-  SWITCHYARD_CHECK(http::agree(whole, in_pieces));
+  SWITCHYARD_CHECK(frontend::agree(whole, in_pieces));
   return 0;
 }

@@ -4,9 +4,9 @@
 #include <boost/json/parse.hpp>
 
 #include "common/base/result.h"
+#include "common/text/utf8.h"
 #include "frontend/parsing/message.h"
 #include "frontend/parsing/parser.h"
-#include "frontend/text/utf8.h"
 #include "tests/fuzz/target.h"
 
 namespace switchyard::parsing {

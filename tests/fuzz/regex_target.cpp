@@ -2,8 +2,8 @@
 // in order.
 //
 // Input: the pattern, the border, the text.
-#include "frontend/text/regex.h"
-#include "frontend/text/utf8.h"
+#include "common/text/regex.h"
+#include "common/text/utf8.h"
 #include "tests/fuzz/target.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

@@ -8,10 +8,10 @@
 
 #include "common/base/log.h"
 #include "common/base/result.h"
-#include "frontend/http/api.h"
+#include "frontend/api/api.h"
 #include "tests/fuzz/target.h"
 
-namespace switchyard::http {
+namespace switchyard::frontend {
 namespace {
 
 class EchoPool final : public RankPool {
@@ -159,7 +159,7 @@ Server& server(uint8_t choice) {
 }
 
 }  // namespace
-}  // namespace switchyard::http
+}  // namespace switchyard::frontend
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace switchyard;
@@ -168,17 +168,17 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   // Larger bodies go to a thread of their own.
   if (size > (64U << 10)) return 0;
   fuzz::Input input(data, size);
-  http::Server& server = http::server(static_cast<uint8_t>(input.byte() - '0'));
+  frontend::Server& server = frontend::server(static_cast<uint8_t>(input.byte() - '0'));
   const std::string_view line = input.line();
   const size_t space = line.find(' ');
-  http::HttpRequest request;
+  frontend::HttpRequest request;
   request.method = line.substr(0, space);
   if (space != std::string_view::npos) request.path = line.substr(space + 1);
   request.request_id = "id";
   request.body = input.rest();
 
-  http::Loop loop;
-  const auto listener = std::make_shared<http::Listener>(loop);
+  frontend::Loop loop;
+  const auto listener = std::make_shared<frontend::Listener>(loop);
   server.api->handle(std::move(request), listener);
   while (loop.run_one() || server.pool.deliver()) {
   }

@@ -4,11 +4,11 @@
 #include <boost/json/parse.hpp>
 
 #include "common/base/result.h"
-#include "frontend/text/chat_template.h"
-#include "frontend/text/jinja/interpreter.h"
-#include "frontend/text/jinja/json_text.h"
-#include "frontend/text/jinja/parser.h"
-#include "frontend/text/utf8.h"
+#include "common/text/chat_template.h"
+#include "common/text/jinja/interpreter.h"
+#include "common/text/jinja/json_text.h"
+#include "common/text/jinja/parser.h"
+#include "common/text/utf8.h"
 #include "tests/fuzz/target.h"
 
 namespace switchyard::text {

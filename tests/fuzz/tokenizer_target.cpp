@@ -1,8 +1,8 @@
 // tokenizer.json: refused, or a tokenizer that encodes and decodes any text.
 //
 // Input: the file, the border, tokenizer_config.json, the border, a text.
-#include "frontend/text/tokenizer.h"
-#include "frontend/text/utf8.h"
+#include "common/text/tokenizer.h"
+#include "common/text/utf8.h"
 #include "tests/fuzz/target.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "common/net/net.h"
+#include "common/text/tokenizer.h"
 #include "common/wire/switchyard.pb.h"
-#include "frontend/text/tokenizer.h"
 
 namespace switchyard {
 namespace {

@@ -1,6 +1,6 @@
 """Goal: /openapi.json is a valid description, and every endpoint answers as it says: whole, streamed event by event, and when it refuses.
 Method: jsonschema; the demo model answers with text, reasoning and calls, greedy and drawn, so that every kind of piece is seen. (That every route of
-the server is described and nothing else is: tests/unit/http/openapi_test.cpp.)"""
+the server is described and nothing else is: tests/unit/frontend/openapi_test.cpp.)"""
 
 import json
 import unittest

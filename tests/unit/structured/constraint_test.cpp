@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "frontend/text/tokenizer.h"
+#include "common/text/tokenizer.h"
 #include "tests/unit/structured/support.h"
 
 namespace switchyard::structured {

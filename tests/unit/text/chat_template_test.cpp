@@ -1,5 +1,5 @@
 // Published templates and every feature that they use, against what transformers 5.23 renders (tests/data/text).
-#include "frontend/text/chat_template.h"
+#include "common/text/chat_template.h"
 
 #include <gtest/gtest.h>
 

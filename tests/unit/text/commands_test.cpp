@@ -1,5 +1,5 @@
 // `switchyard tokenize` and `switchyard template` by their library functions.
-#include "frontend/text/commands.h"
+#include "common/text/commands.h"
 
 #include <gtest/gtest.h>
 

@@ -3,7 +3,7 @@
 
 #include <random>
 
-#include "frontend/text/chat_template.h"
+#include "common/text/chat_template.h"
 #include "tests/unit/text/text_vectors.h"
 
 namespace switchyard::text {

@@ -1,5 +1,5 @@
 // Where Oniguruma (Ruby's syntax, Unicode 16) and PCRE2 differ, the answer is Oniguruma's.
-#include "frontend/text/regex.h"
+#include "common/text/regex.h"
 
 #include <gtest/gtest.h>
 

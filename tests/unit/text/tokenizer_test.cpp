@@ -1,11 +1,11 @@
 // Ids, pieces and texts against those of the library `tokenizers` 0.23.3 and of llama.cpp (tests/data/text).
-#include "frontend/text/tokenizer.h"
+#include "common/text/tokenizer.h"
 
 #include <gtest/gtest.h>
 
 #include <thread>
 
-#include "frontend/text/pre_tokenizer.h"
+#include "common/text/pre_tokenizer.h"
 #include "tests/support/reference.h"
 #include "tests/unit/text/text_vectors.h"
 

@@ -1,9 +1,9 @@
 // Repair of UTF-8 against Unicode 16, section 3.9, tables 3-8 to 3-11, and NFC by the tables of Unicode 9.
-#include "frontend/text/utf8.h"
+#include "common/text/utf8.h"
 
 #include <gtest/gtest.h>
 
-#include "frontend/text/unicode/forms.h"
+#include "common/text/unicode/forms.h"
 
 namespace switchyard::text {
 namespace {
@@ -56,8 +56,10 @@ TEST(Nfc, ComposesAndReorders) {
 }
 
 TEST(Nfc, CharactersAfterUnicode9AreLeftAlone) {
-  EXPECT_EQ(normalize_unicode("\U00011935\U00011930", UnicodeForm::kNfc), "\U00011935\U00011930");  // composes since Unicode 13
-  EXPECT_EQ(normalize_unicode("a\u0301\u08D3\u0323", UnicodeForm::kNfc), "\u00E1\u08D3\u0323");     // U+08D3: class 220, since Unicode 11
+  EXPECT_EQ(normalize_unicode("\U00011935\U00011930", UnicodeForm::kNfc),
+            "\U00011935\U00011930");  // composes since Unicode 13
+  EXPECT_EQ(normalize_unicode("a\u0301\u08D3\u0323", UnicodeForm::kNfc),
+            "\u00E1\u08D3\u0323");  // U+08D3: class 220, since Unicode 11
 }
 
 }  // namespace

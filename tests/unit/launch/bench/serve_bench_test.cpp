@@ -13,7 +13,7 @@
 #include <sstream>
 #include <thread>
 
-#include "frontend/http/frontend.h"
+#include "frontend/api/frontend.h"
 #include "launch/bench/answer_reader.h"
 #include "launch/http_client.h"
 #include "tests/support/scheduled_rank.h"
@@ -47,7 +47,7 @@ class ServeBench : public testing::Test {
     config.coordinator.port = rank_->coordinator_port();
     config.frontend.port = 0;
     config.frontend.threads = 2;
-    auto frontend = http::Frontend::start(config, 0);
+    auto frontend = frontend::Frontend::start(config, 0);
     ASSERT_TRUE(frontend.ok()) << frontend.error().message;
     frontend_ = std::move(frontend).value();
     bench_.base_url = "http://127.0.0.1:" + std::to_string(frontend_->port());
@@ -89,7 +89,7 @@ class ServeBench : public testing::Test {
 
   std::string directory_;
   std::unique_ptr<ScheduledRank> rank_;
-  std::unique_ptr<http::Frontend> frontend_;
+  std::unique_ptr<frontend::Frontend> frontend_;
   BenchOptions bench_;
 };
 

@@ -1,0 +1,26 @@
+// The fields of a request that say what form its answer must have: OpenAI's response_format and tool_choice, vLLM's
+// structured_outputs and its older guided_* names. At most one of them may ask for something.
+//
+// Thread: any. A constraint is compiled here for its errors alone, in the bounds of common/structured/constraint.h.
+#pragma once
+
+#include <boost/json/value.hpp>
+#include <string>
+
+#include "common/wire/switchyard.pb.h"
+#include "frontend/requests/request_fields.h"
+#include "frontend/requests/request_parsing.h"
+
+namespace switchyard::frontend {
+
+// All of them but tool_choice, into sampling.constraint.
+void read_constraint(RequestFields& fields, const ModelFacts& model, wire::Sampling& sampling);
+
+// tool_choice "required": a JSON array of {"name","parameters"} of its tools, as vLLM; a named function: its arguments
+// as a JSON object. Other values are not looked at. After read_constraint().
+void read_tool_choice(RequestFields& fields, const ModelFacts& model, ChatRequest& request);
+
+// The constraint, if there is one, begins behind the marker that ends the model's reasoning.
+void begin_after(std::string_view marker, wire::Sampling& sampling);
+
+}  // namespace switchyard::frontend

@@ -1,0 +1,366 @@
+#include "frontend/routing/rank_pool.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <mutex>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "common/base/log.h"
+#include "common/net/net.h"
+#include "frontend/routing/prefix_index.h"
+#include "frontend/routing/rank_choice.h"
+
+namespace switchyard::frontend {
+namespace {
+
+class NetRankPool final : public RankPool {
+ public:
+  NetRankPool(const config::ClusterConfig& config, uint32_t index, uint16_t http_port, std::function<Report()> report,
+              OnKeyUses on_key_uses)
+      : config_(config),
+        index_(index),
+        http_port_(http_port),
+        report_(std::move(report)),
+        on_key_uses_(std::move(on_key_uses)) {}
+  ~NetRankPool() override { stop(); }
+
+  Status open() {
+    SWITCHYARD_ASSIGN(std::string secret, net::load_secret(config_.secret_file));
+    SWITCHYARD_ASSIGN(
+        net_, net::Service::start({wire::ROLE_FRONTEND, fmt::format("frontend {}", index_)}, std::move(secret)));
+    net::Handlers handlers;
+    handlers.on_open = [this](const net::ConnectionPtr& to) { on_coordinator(to); };
+    handlers.on_frame = [this](const net::ConnectionPtr&, wire::Frame& frame) {
+      if (frame.has_routing_table()) on_routing_table(frame.routing_table());
+      if (frame.has_key_uses() && on_key_uses_) on_key_uses_(frame.key_uses());
+    };
+    handlers.on_close = [this](const net::ConnectionPtr&, const Error& why) {
+      log_warn("lost the coordinator; streams go on", {{"why", why.message}});
+      const std::lock_guard lock(mutex_);
+      coordinator_ = nullptr;
+    };
+    handlers.on_connect_failed = [this](const Error& why) {
+      const std::lock_guard lock(mutex_);
+      coordinator_error_ = why.message;
+    };
+    net_->connect(config_.coordinator.host, config_.coordinator.port, std::move(handlers));
+    net_->every(std::chrono::milliseconds(config_.heartbeat_ms), [this] { send_report(); });
+    return {};
+  }
+
+  Result<Ticket> generate(wire::Generate& request, Reactor& reactor, OnOutput on_output) override {
+    Ticket ticket;
+    net::ConnectionPtr connection;
+    const std::vector<uint64_t> blocks = PrefixIndex::blocks_of(
+        {request.prompt_token_ids().data(), static_cast<size_t>(request.prompt_token_ids_size())});
+    {
+      const std::lock_guard lock(mutex_);
+      Rank* rank = choose(blocks, static_cast<size_t>(request.prompt_token_ids_size()));
+      if (rank == nullptr) return Error{Errc::kUnavailable, "No worker rank can take the request: " + why_not()};
+      ticket = {++next_id_, rank->id, epoch_};
+      if (rank->sequences++ == 0) rank->heard_at = std::chrono::steady_clock::now();
+      prefixes_.add(blocks, rank->id);
+      connection = rank->connection;
+      requests_.emplace(ticket.id, Request{ticket.rank, &reactor, std::make_shared<OnOutput>(std::move(on_output))});
+    }
+    wire::Frame frame;
+    request.set_request_id(ticket.id);
+    frame.mutable_generate()->Swap(&request);
+    const bool sent = connection->send(frame);
+    frame.mutable_generate()->Swap(&request);
+    if (sent) return ticket;
+    const std::lock_guard lock(mutex_);
+    take(ticket.id);
+    return Error{Errc::kUnavailable, fmt::format("Rank {} was lost.", ticket.rank)};
+  }
+
+  void cancel(const Ticket& ticket) override {
+    net::ConnectionPtr connection;
+    {
+      const std::lock_guard lock(mutex_);
+      if (take(ticket.id).reactor == nullptr) return;
+      const auto rank = ranks_.find(ticket.rank);
+      if (rank != ranks_.end()) connection = rank->second.connection;
+    }
+    if (!connection) return;
+    wire::Frame frame;
+    frame.mutable_cancel()->set_request_id(ticket.id);
+    connection->send(frame);
+  }
+
+  Load load() const override {
+    Load load;
+    const std::lock_guard lock(mutex_);
+    for (const auto& [id, rank] : ranks_) {
+      if (!rank.usable()) continue;
+      ++load.live_ranks;
+      load.running += rank.running;
+      load.waiting += rank.waiting;
+      load.kv_usage = std::max(load.kv_usage, rank.kv_usage);
+    }
+    return load;
+  }
+
+  std::string why_not_ready() const override {
+    const std::lock_guard lock(mutex_);
+    return why_not();
+  }
+
+  void stop() override {
+    if (net_) net_->stop();
+  }
+
+ private:
+  struct Rank {
+    uint32_t id = 0;
+    std::string host;
+    uint16_t port = 0;
+    net::Service::Id connector = 0;
+    net::ConnectionPtr connection;  // null while there is none
+    bool live = false;              // as the coordinator says
+    uint32_t sequences = 0;         // of this frontend
+    uint32_t running = 0;
+    uint32_t waiting = 0;
+    double kv_usage = 0;
+    uint64_t load_time = 0;                          // of the three above
+    std::chrono::steady_clock::time_point heard_at;  // outputs, or the first sequence that it owes some for
+
+    // The load as the rank says it with its outputs, or as the coordinator passes it on, whichever is later.
+    template <typename Message>
+    void take_load(const Message& message) {
+      if (message.load_time() < load_time) return;
+      load_time = message.load_time();
+      running = message.sequences_running();
+      waiting = message.sequences_waiting();
+      kv_usage = message.kv_usage();
+    }
+    bool usable() const { return live && connection; }
+  };
+  struct Request {
+    uint32_t rank = 0;
+    Reactor* reactor = nullptr;  // null: there is no such request
+    std::shared_ptr<OnOutput> on_output;
+  };
+  struct Call {
+    std::shared_ptr<OnOutput> on_output;
+    wire::Output* output = nullptr;
+  };
+
+  std::string why_not() const {
+    bool live = false;
+    for (const auto& [id, rank] : ranks_) {
+      if (rank.usable()) return "";
+      live = live || rank.live;
+    }
+    if (live) return "not connected to any rank yet.";
+    if (!ranks_.empty()) return "no rank is live.";
+    if (coordinator_) return "no rank has registered yet.";
+    return "no coordinator" + (coordinator_error_.empty() ? "." : ": " + coordinator_error_);
+  }
+
+  Rank* choose(const std::vector<uint64_t>& blocks, size_t prompt_tokens) {
+    const auto matches = prefixes_.matches(blocks);
+    const auto now = std::chrono::steady_clock::now();
+    std::vector<RankCandidate> candidates;
+    candidates.reserve(ranks_.size());
+    auto at = ranks_.upper_bound(last_rank_);  // the one behind the last choice comes first among equals
+    for (size_t i = 0; i < ranks_.size(); ++i, ++at) {
+      if (at == ranks_.end()) at = ranks_.begin();
+      const Rank& rank = at->second;
+      if (!rank.usable()) continue;
+      RankCandidate& candidate = candidates.emplace_back();
+      candidate.rank = rank.id;
+      // What the rank says it has may be older than what was sent there.
+      candidate.running = std::max(rank.sequences, rank.running);
+      candidate.waiting = rank.waiting;
+      candidate.kv_usage = rank.kv_usage;
+      if (rank.sequences > 0) candidate.silent_seconds = std::chrono::duration<double>(now - rank.heard_at).count();
+      for (const auto& match : matches)
+        if (match.rank == rank.id) candidate.cached_tokens = match.tokens;
+    }
+    const auto best = choose_rank(candidates, prompt_tokens);
+    if (!best) return nullptr;
+    last_rank_ = candidates[*best].rank;
+    return &ranks_[last_rank_];
+  }
+
+  // Forgets a request.
+  Request take(uint64_t id) {
+    const auto found = requests_.find(id);
+    if (found == requests_.end()) return {};
+    const auto rank = ranks_.find(found->second.rank);
+    if (rank != ranks_.end() && rank->second.sequences > 0) --rank->second.sequences;
+    Request request = std::move(found->second);
+    requests_.erase(found);
+    return request;
+  }
+
+  // --- coordinator ---------------------------------------------------------------------------------------------------
+
+  void on_coordinator(const net::ConnectionPtr& to) {
+    wire::Frame frame;
+    auto* hello = frame.mutable_register_frontend();
+    hello->set_pid(getpid());
+    hello->set_host(config_.frontend.host == "0.0.0.0" ? net::host_name() : config_.frontend.host);
+    hello->set_port(http_port_);
+    to->send(frame);
+    const std::lock_guard lock(mutex_);
+    coordinator_ = to;
+    coordinator_error_.clear();
+  }
+
+  void send_report() {
+    net::ConnectionPtr to;
+    {
+      const std::lock_guard lock(mutex_);
+      to = coordinator_;
+    }
+    if (!to) return;
+    const Report report = report_();
+    wire::Frame frame;
+    frame.mutable_frontend_report()->set_requests_running(report.requests_running);
+    frame.mutable_frontend_report()->set_connections(report.connections);
+    frame.mutable_frontend_report()->mutable_key_uses()->Add(report.key_uses.begin(), report.key_uses.end());
+    to->send(frame);
+  }
+
+  void on_routing_table(const wire::RoutingTable& table) {
+    const std::lock_guard lock(mutex_);
+    epoch_ = table.epoch();
+    std::map<uint32_t, const wire::RankAddress*> listed;
+    for (const auto& address : table.ranks()) listed[address.rank_id()] = &address;
+    for (auto& [id, rank] : ranks_) {
+      const auto found = listed.find(id);
+      const bool moved =
+          found != listed.end() && (found->second->host() != rank.host || found->second->port() != rank.port);
+      if (found == listed.end() || found->second->state() == wire::RANK_DEAD || moved) disconnect(rank);
+    }
+    for (const auto& [id, address] : listed) {
+      Rank& rank = ranks_[id];
+      rank.id = id;
+      rank.live = address->state() == wire::RANK_LIVE;
+      rank.host = address->host();
+      rank.port = static_cast<uint16_t>(address->port());
+      rank.take_load(*address);
+      if (rank.live && rank.connector == 0) connect(rank);
+    }
+  }
+
+  // --- ranks
+  // -----------------------------------------------------------------------------------------------------------
+
+  void disconnect(Rank& rank) {
+    rank.live = false;
+    if (rank.connector == 0) return;
+    net_->disconnect(rank.connector);  // on_close follows and fails what was running there
+    rank.connector = 0;
+  }
+
+  void connect(Rank& rank) {
+    const uint32_t id = rank.id;
+    net::Handlers handlers;
+    handlers.on_open = [this, id](const net::ConnectionPtr& to) {
+      const std::lock_guard lock(mutex_);
+      ranks_[id].connection = to;
+      log_info("connected to a rank", {{"rank", id}, {"address", to->peer().address}, {"epoch", epoch_}});
+    };
+    handlers.on_frame = [this, id](const net::ConnectionPtr&, wire::Frame& frame) {
+      if (frame.has_outputs()) on_outputs(id, frame);
+    };
+    handlers.on_close = [this, id](const net::ConnectionPtr& from, const Error& why) { on_rank_lost(id, from, why); };
+    handlers.on_connect_failed = [id](const Error& why) {
+      log_warn("cannot connect to a rank", {{"rank", id}, {"why", why.message}});
+    };
+    rank.connector = net_->connect(rank.host, rank.port, std::move(handlers));
+  }
+
+  void on_outputs(uint32_t rank_id, wire::Frame& received) {
+    const auto frame = std::make_shared<wire::Frame>(std::move(received));
+    std::vector<std::pair<Reactor*, std::vector<Call>>> messages;  // a few reactors: a list is searched fastest
+    const auto calls_of = [&](Reactor* reactor) -> std::vector<Call>& {
+      for (auto& [to, calls] : messages)
+        if (to == reactor) return calls;
+      return messages.emplace_back(reactor, std::vector<Call>()).second;
+    };
+    {
+      const std::lock_guard lock(mutex_);
+      Rank& rank = ranks_[rank_id];
+      rank.take_load(frame->outputs());
+      rank.heard_at = std::chrono::steady_clock::now();
+      for (wire::Output& output : *frame->mutable_outputs()->mutable_outputs()) {
+        const auto found = requests_.find(output.request_id());
+        if (found == requests_.end()) continue;  // cancelled
+        calls_of(found->second.reactor).push_back({found->second.on_output, &output});
+        if (output.finish() != wire::FINISH_NONE) take(output.request_id());
+      }
+    }
+    for (auto& [reactor, calls] : messages) {
+      reactor->post([frame, calls = std::move(calls)] {
+        for (const Call& call : calls) (*call.on_output)(*call.output);
+      });
+    }
+  }
+
+  void on_rank_lost(uint32_t rank_id, const net::ConnectionPtr& from, const Error& why) {
+    std::vector<Request> lost;
+    {
+      const std::lock_guard lock(mutex_);
+      Rank& rank = ranks_[rank_id];
+      if (rank.connection == from) rank.connection = nullptr;
+      rank.running = rank.waiting = 0;
+      prefixes_.forget(rank_id);
+      rank.load_time = 0;  // another process may take its place, with a clock of its own
+      std::vector<uint64_t> ids;
+      for (const auto& [id, request] : requests_)
+        if (request.rank == rank_id) ids.push_back(id);
+      for (const uint64_t id : ids) lost.push_back(take(id));
+    }
+    log_warn("lost a rank", {{"rank", rank_id}, {"why", why.message}, {"sequences", lost.size()}});
+    wire::Output output;
+    output.set_finish(wire::FINISH_ERROR);
+    output.set_error(fmt::format("Rank {}, which worked on the request, was lost.", rank_id));
+    output.set_error_status(503);
+    for (const Request& request : lost) {
+      request.reactor->post([on_output = request.on_output, output] {
+        wire::Output own = output;  // a callback may take it apart
+        (*on_output)(own);
+      });
+    }
+  }
+
+  const config::ClusterConfig config_;
+  const uint32_t index_;
+  const uint16_t http_port_;
+  const std::function<Report()> report_;
+  const OnKeyUses on_key_uses_;
+
+  mutable std::mutex mutex_;  // guards what follows, but net_
+  net::ConnectionPtr coordinator_;
+  std::string coordinator_error_;
+  uint64_t epoch_ = 0;
+  std::map<uint32_t, Rank> ranks_;
+  uint32_t last_rank_ = UINT32_MAX;
+  uint64_t next_id_ = 0;
+  std::unordered_map<uint64_t, Request> requests_;
+  PrefixIndex prefixes_;
+  std::unique_ptr<net::Service> net_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<RankPool>> RankPool::start(const config::ClusterConfig& config, uint32_t frontend_index,
+                                                  uint16_t http_port, std::function<Report()> report,
+                                                  OnKeyUses on_key_uses) {
+  auto pool =
+      std::make_unique<NetRankPool>(config, frontend_index, http_port, std::move(report), std::move(on_key_uses));
+  SWITCHYARD_TRY(pool->open());
+  return std::unique_ptr<RankPool>(std::move(pool));
+}
+
+}  // namespace switchyard::frontend

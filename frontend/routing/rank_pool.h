@@ -1,0 +1,68 @@
+// The worker ranks as a frontend sees them: learns from the coordinator where they are, keeps one connection to each
+// live one, sends every sequence where it costs least (rank_choice.h: the beginning of its prompt is cached, or nobody
+// is less loaded; ties go round), hands the outputs to whoever asked. The coordinator may be away: the last routing
+// table stays in force.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/base/result.h"
+#include "common/config/cluster_config.h"
+#include "common/wire/switchyard.pb.h"
+#include "frontend/http/http.h"
+
+namespace switchyard::frontend {
+
+struct Ticket {
+  uint64_t id = 0;
+  uint32_t rank = 0;
+  uint64_t epoch = 0;
+};
+
+class RankPool {
+ public:
+  // Sums over live ranks; kv_usage is the fullest rank's share.
+  struct Load {
+    uint32_t live_ranks = 0;
+    uint32_t running = 0;
+    uint32_t waiting = 0;
+    double kv_usage = 0;
+  };
+  struct Report {
+    uint32_t requests_running = 0;
+    uint32_t connections = 0;
+    std::vector<wire::KeyUse> key_uses;
+  };
+  // What another frontend's clients took of their keys' limits. On the net thread.
+  using OnKeyUses = std::function<void(const wire::KeyUses&)>;
+  // On the reactor that generate() was given; must not block; may move from the output. The last one has a finish; when
+  // the rank is lost that is FINISH_ERROR with status 503. The outputs of a frame reach a reactor in one message,
+  // however many they are; what waits there is bounded by what the admitted requests may still generate.
+  using OnOutput = std::function<void(wire::Output&)>;
+
+  // Connects in the background. http_port: as the coordinator shall show it. report: called every heartbeat on the net
+  // thread.
+  static Result<std::unique_ptr<RankPool>> start(const config::ClusterConfig& config, uint32_t frontend_index,
+                                                 uint16_t http_port, std::function<Report()> report,
+                                                 OnKeyUses on_key_uses = {});
+  virtual ~RankPool() = default;  // stops
+
+  // Sends a sequence to a rank. request.request_id is set here. kUnavailable: no live rank. Any thread; never blocks.
+  // reactor must outlive the pool's last callback: stop() the pool before it goes.
+  virtual Result<Ticket> generate(wire::Generate& request, Reactor& reactor, OnOutput on_output) = 0;
+  // The rank frees the sequence; its callback is not called any more, but for what is on its way to the reactor. Any
+  // thread.
+  virtual void cancel(const Ticket& ticket) = 0;
+
+  virtual Load load() const = 0;
+  // "" when requests can be served.
+  virtual std::string why_not_ready() const = 0;
+  // No callbacks run after it. Not from the net thread.
+  virtual void stop() = 0;
+};
+
+}  // namespace switchyard::frontend
