@@ -71,6 +71,7 @@ struct FrontendConfig {
   uint32_t max_connections = 10000;
   uint32_t max_body_mib = 10;
   uint32_t header_timeout_ms = 10000;       // half-open connections are closed after it
+  uint32_t recovery_timeout_ms = 30000;     // of a request whose rank was lost
   uint32_t max_concurrent_requests = 4096;  // more are refused with 429
   std::string tool_call_parser = "auto";    // auto | none | a name of frontend/parsing/formats.h
   std::string reasoning_parser = "auto";

@@ -252,6 +252,8 @@ const std::vector<Key>& table() {
        "of a request's body; more is answered 413"},
       {"frontend", "header_timeout_ms", frontend<&F::header_timeout_ms>, range(100, 600000), "ms", "",
        "for a client to send its request"},
+      {"frontend", "recovery_timeout_ms", frontend<&F::recovery_timeout_ms>, range(0, 3600000), "ms",
+       "--recovery-timeout-ms", "that a request whose rank was lost waits for another to go on with it"},
       {"frontend", "max_concurrent_requests", frontend<&F::max_concurrent_requests>, range(1, 1000000), "requests",
        "--max-concurrent-requests", "in one frontend; more are answered 429"},
       {"frontend", "tool_call_parser", frontend<&F::tool_call_parser>,

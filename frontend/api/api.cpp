@@ -169,7 +169,8 @@ class ApiImpl final : public Api {
     const RankPool::Load load = pool == nullptr ? RankPool::Load{} : pool->load();
     call.responder->respond(
         {.status = 200,
-         .body = metrics_.text({static_cast<double>(load.running), static_cast<double>(load.waiting), load.kv_usage}),
+         .body = metrics_.text({static_cast<double>(load.running), static_cast<double>(load.waiting), load.kv_usage,
+                                static_cast<double>(load.replays)}),
          .content_type = "text/plain; version=0.0.4; charset=utf-8"});
   }
 

@@ -148,7 +148,7 @@ void EmbeddingJob::start(ResponderPtr responder) {
     generate.set_priority(parts_.admission->priority(parts_.request.priority));
     prompt_tokens_ += inputs[i].size();
     auto ticket =
-        parts_.pool->generate(generate, responder_->reactor(),
+        parts_.pool->generate(std::move(generate), responder_->reactor(),
                               [job = shared_from_this(), i](wire::Output& output) { job->on_output(i, output); });
     if (!ticket.ok()) return fail(error_of(ticket.error()));
     tickets_[i] = *ticket;
@@ -205,7 +205,7 @@ void EmbeddingJob::fail(const ApiError& error) {
 void EmbeddingJob::end(const char* reason) {
   ended_ = true;
   for (const Ticket& ticket : tickets_)
-    if (ticket.id != 0) parts_.pool->cancel(ticket);
+    if (ticket.id != 0) parts_.pool->cancel(ticket.id);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - parts_.arrived).count();
   parts_.metrics->request_finished(reason, seconds);
   log_info("embeddings", {{"request", parts_.request_id},

@@ -43,7 +43,7 @@ void GenerationJob::start(ResponderPtr responder) {
     generate.set_trace_id(parts_.request_id);
     generate.set_priority(parts_.admission->priority(request.priority));
     auto ticket = parts_.pool->generate(
-        generate, responder_->reactor(),
+        std::move(generate), responder_->reactor(),
         [job = shared_from_this(), index](wire::Output& output) { job->on_output(index, output); });
     if (!ticket.ok()) return fail(error_of(ticket.error()));
     choice->ticket = *ticket;
@@ -73,7 +73,7 @@ void GenerationJob::on_output(uint32_t index, wire::Output& output) {
     parts_.metrics->stages(output.queue_seconds(), output.prefill_seconds(), output.decode_seconds());
 
   Delta delta = choice.take(output);
-  if (choice.stopped_here()) parts_.pool->cancel(choice.ticket);
+  if (choice.stopped_here()) parts_.pool->cancel(choice.ticket.id);
   if (parts_.request->stream) {
     stream(choice, delta);
   } else {
@@ -140,7 +140,7 @@ void GenerationJob::fail(const ApiError& error) {
 
 void GenerationJob::cancel_rest() {
   for (const auto& choice : choices_)
-    if (choice->finish() == Finish::kNone && choice->ticket.id != 0) parts_.pool->cancel(choice->ticket);
+    if (choice->finish() == Finish::kNone && choice->ticket.id != 0) parts_.pool->cancel(choice->ticket.id);
 }
 
 void GenerationJob::end(const char* reason, int status) {

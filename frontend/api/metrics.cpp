@@ -6,6 +6,9 @@
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
+#include <algorithm>
+#include <mutex>
+
 namespace switchyard::frontend {
 namespace {
 
@@ -52,6 +55,9 @@ struct Metrics::Impl {
   prometheus::Gauge& running = gauge("num_requests_running", "Sequences running on the ranks");
   prometheus::Gauge& waiting = gauge("num_requests_waiting", "Sequences waiting at the ranks");
   prometheus::Gauge& kv_usage = gauge("kv_cache_usage_perc", "KV blocks in use on the fullest rank; 1 = all");
+  std::mutex replays_mutex;  // two readers at once must not both add
+  prometheus::Counter& replays =
+      counter("replays_total", "Sequences that another rank went on with after theirs was lost");
   prometheus::Family<prometheus::Counter>& finished = prometheus::BuildCounter()
                                                           .Name("switchyard_request_success_total")
                                                           .Help("Requests by the way they finished")
@@ -99,6 +105,10 @@ std::string Metrics::text(const Gauges& gauges) const {
   impl_->running.Set(gauges.requests_running);
   impl_->waiting.Set(gauges.requests_waiting);
   impl_->kv_usage.Set(gauges.kv_cache_usage);
+  {
+    const std::lock_guard lock(impl_->replays_mutex);
+    impl_->replays.Increment(std::max(0.0, gauges.replays - impl_->replays.Value()));
+  }
   return prometheus::TextSerializer().Serialize(impl_->registry.Collect());
 }
 

@@ -14,6 +14,7 @@ class Metrics {
     double requests_running = 0;
     double requests_waiting = 0;
     double kv_cache_usage = 0;  // 0..1
+    double replays = 0;         // since the start
   };
 
   explicit Metrics(const std::string& model_name);

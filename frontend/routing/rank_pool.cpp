@@ -7,7 +7,7 @@
 #include <chrono>
 #include <map>
 #include <mutex>
-#include <unordered_map>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -18,6 +18,11 @@
 
 namespace switchyard::frontend {
 namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// How soon sequences without a rank are looked at again.
+constexpr std::chrono::milliseconds kPlaceAgain{20};
 
 class NetRankPool final : public RankPool {
  public:
@@ -54,43 +59,42 @@ class NetRankPool final : public RankPool {
     return {};
   }
 
-  Result<Ticket> generate(wire::Generate& request, Reactor& reactor, OnOutput on_output) override {
-    Ticket ticket;
-    net::ConnectionPtr connection;
+  Result<Ticket> generate(wire::Generate request, Reactor& reactor, OnOutput on_output) override {
     const std::vector<uint64_t> blocks = PrefixIndex::blocks_of(
         {request.prompt_token_ids().data(), static_cast<size_t>(request.prompt_token_ids_size())});
+    const auto now = Clock::now();
+    Ticket ticket;
+    Sending sending;
     {
       const std::lock_guard lock(mutex_);
-      Rank* rank = choose(blocks, static_cast<size_t>(request.prompt_token_ids_size()));
-      if (rank == nullptr) return Error{Errc::kUnavailable, "No worker rank can take the request: " + why_not()};
-      ticket = {++next_id_, rank->id, epoch_};
-      if (rank->sequences++ == 0) rank->heard_at = std::chrono::steady_clock::now();
-      prefixes_.add(blocks, rank->id);
-      connection = rank->connection;
-      requests_.emplace(ticket.id, Request{ticket.rank, &reactor, std::make_shared<OnOutput>(std::move(on_output))});
+      const bool usable = any_usable();
+      if (!usable && !may_recover(now))
+        return Error{Errc::kUnavailable, "No worker rank can take the request: " + why_not()};
+      ticket.id = sequences_.add(std::move(request), reactor, std::move(on_output), now);
+      ticket.epoch = epoch_;
+      if (usable) {
+        sending = place(ticket.id, blocks, now);
+        ticket.rank = sending.rank;
+      } else {
+        place_later();
+      }
     }
-    wire::Frame frame;
-    request.set_request_id(ticket.id);
-    frame.mutable_generate()->Swap(&request);
-    const bool sent = connection->send(frame);
-    frame.mutable_generate()->Swap(&request);
-    if (sent) return ticket;
-    const std::lock_guard lock(mutex_);
-    take(ticket.id);
-    return Error{Errc::kUnavailable, fmt::format("Rank {} was lost.", ticket.rank)};
+    send(sending);
+    return ticket;
   }
 
-  void cancel(const Ticket& ticket) override {
+  void cancel(uint64_t ticket) override {
     net::ConnectionPtr connection;
     {
       const std::lock_guard lock(mutex_);
-      if (take(ticket.id).reactor == nullptr) return;
-      const auto rank = ranks_.find(ticket.rank);
+      const Sequences::Sequence sequence = sequences_.take(ticket);
+      if (sequence.reactor == nullptr || sequence.waits) return;
+      const auto rank = ranks_.find(*sequence.rank);
       if (rank != ranks_.end()) connection = rank->second.connection;
     }
     if (!connection) return;
     wire::Frame frame;
-    frame.mutable_cancel()->set_request_id(ticket.id);
+    frame.mutable_cancel()->set_request_id(ticket);
     connection->send(frame);
   }
 
@@ -104,6 +108,7 @@ class NetRankPool final : public RankPool {
       load.waiting += rank.waiting;
       load.kv_usage = std::max(load.kv_usage, rank.kv_usage);
     }
+    load.replays = replays_;
     return load;
   }
 
@@ -124,12 +129,11 @@ class NetRankPool final : public RankPool {
     net::Service::Id connector = 0;
     net::ConnectionPtr connection;  // null while there is none
     bool live = false;              // as the coordinator says
-    uint32_t sequences = 0;         // of this frontend
     uint32_t running = 0;
     uint32_t waiting = 0;
     double kv_usage = 0;
-    uint64_t load_time = 0;                          // of the three above
-    std::chrono::steady_clock::time_point heard_at;  // outputs, or the first sequence that it owes some for
+    uint64_t load_time = 0;      // of the three above
+    Clock::time_point heard_at;  // outputs, or the first sequence that it owes some for
 
     // The load as the rank says it with its outputs, or as the coordinator passes it on, whichever is later.
     template <typename Message>
@@ -142,15 +146,24 @@ class NetRankPool final : public RankPool {
     }
     bool usable() const { return live && connection; }
   };
-  struct Request {
+  // A frame on its way to a rank: what is decided under the lock is sent outside of it.
+  struct Sending {
+    net::ConnectionPtr connection;  // null: nothing to send
+    std::shared_ptr<const wire::Frame> frame;
+    uint64_t id = 0;
     uint32_t rank = 0;
-    Reactor* reactor = nullptr;  // null: there is no such request
-    std::shared_ptr<OnOutput> on_output;
   };
   struct Call {
     std::shared_ptr<OnOutput> on_output;
     wire::Output* output = nullptr;
   };
+
+  bool any_usable() const {
+    return std::any_of(ranks_.begin(), ranks_.end(), [](const auto& entry) { return entry.second.usable(); });
+  }
+
+  // No rank can be used, but one could shortly before.
+  bool may_recover(Clock::time_point now) const { return last_lost_ && now - *last_lost_ < recovery_timeout_; }
 
   std::string why_not() const {
     bool live = false;
@@ -166,7 +179,7 @@ class NetRankPool final : public RankPool {
 
   Rank* choose(const std::vector<uint64_t>& blocks, size_t prompt_tokens) {
     const auto matches = prefixes_.matches(blocks);
-    const auto now = std::chrono::steady_clock::now();
+    const auto now = Clock::now();
     std::vector<RankCandidate> candidates;
     candidates.reserve(ranks_.size());
     auto at = ranks_.upper_bound(last_rank_);  // the one behind the last choice comes first among equals
@@ -177,10 +190,11 @@ class NetRankPool final : public RankPool {
       RankCandidate& candidate = candidates.emplace_back();
       candidate.rank = rank.id;
       // What the rank says it has may be older than what was sent there.
-      candidate.running = std::max(rank.sequences, rank.running);
+      const auto own = static_cast<uint32_t>(sequences_.count_on(rank.id));
+      candidate.running = std::max(own, rank.running);
       candidate.waiting = rank.waiting;
       candidate.kv_usage = rank.kv_usage;
-      if (rank.sequences > 0) candidate.silent_seconds = std::chrono::duration<double>(now - rank.heard_at).count();
+      if (own > 0) candidate.silent_seconds = std::chrono::duration<double>(now - rank.heard_at).count();
       for (const auto& match : matches)
         if (match.rank == rank.id) candidate.cached_tokens = match.tokens;
     }
@@ -190,15 +204,77 @@ class NetRankPool final : public RankPool {
     return &ranks_[last_rank_];
   }
 
-  // Forgets a request.
-  Request take(uint64_t id) {
-    const auto found = requests_.find(id);
-    if (found == requests_.end()) return {};
-    const auto rank = ranks_.find(found->second.rank);
-    if (rank != ranks_.end() && rank->second.sequences > 0) --rank->second.sequences;
-    Request request = std::move(found->second);
-    requests_.erase(found);
-    return request;
+  // Gives a sequence to the best rank; there must be one.
+  Sending place(uint64_t id, const std::vector<uint64_t>& blocks, Clock::time_point now) {
+    Sequences::Sequence& sequence = *sequences_.find(id);
+    Rank& rank = *choose(blocks, sequence.prompt().size() + sequence.generated.size());
+    if (sequences_.count_on(rank.id) == 0) rank.heard_at = now;
+    prefixes_.add(blocks, rank.id);
+    sequences_.assign(id, rank.id);
+    if (sequence.replays > 0) ++replays_;
+    return {rank.connection, sequence.next_frame(), id, rank.id};
+  }
+
+  void send(const Sending& sending) {
+    if (!sending.connection || sending.connection->send(*sending.frame)) return;
+    const std::lock_guard lock(mutex_);
+    const Sequences::Sequence* sequence = sequences_.find(sending.id);
+    if (sequence == nullptr || sequence->waits || sequence->rank != sending.rank) return;
+    sequences_.set_waiting(sending.id, Clock::now());
+    place_later();
+  }
+
+  // Soon place_waiting() will be called.
+  void place_later() {
+    if (placing_later_) return;
+    placing_later_ = true;
+    net_->after(kPlaceAgain, [this] {
+      {
+        const std::lock_guard lock(mutex_);
+        placing_later_ = false;
+      }
+      place_waiting();
+    });
+  }
+
+  // On the net thread: gives the waiting sequences to ranks, if there are any, and ends those that have waited too
+  // long.
+  void place_waiting() {
+    std::vector<Sending> sendings;
+    std::vector<std::pair<Sequences::Sequence, wire::Output>> given_up;
+    {
+      const std::lock_guard lock(mutex_);
+      const auto now = Clock::now();
+      const bool usable = any_usable();
+      const std::vector<uint64_t> waiting(sequences_.waiting().begin(), sequences_.waiting().end());
+      for (const uint64_t id : waiting) {
+        const Sequences::Sequence& sequence = *sequences_.find(id);
+        if (sequence.stalled_at && now - *sequence.stalled_at > recovery_timeout_) {
+          wire::Output end = no_rank_took(sequence);
+          given_up.emplace_back(sequences_.take(id), std::move(end));
+        } else if (usable) {
+          sendings.push_back(place(id, PrefixIndex::blocks_of(sequence.prompt()), now));
+        }
+      }
+      if (!sequences_.waiting().empty()) place_later();
+    }
+    for (const Sending& sending : sendings) send(sending);
+    for (const auto& entry : given_up) {
+      entry.first.reactor->post([on_output = entry.first.on_output, end = entry.second] {
+        wire::Output own = end;  // a callback may take it apart
+        (*on_output)(own);
+      });
+    }
+  }
+
+  wire::Output no_rank_took(const Sequences::Sequence& sequence) const {
+    wire::Output output;
+    output.set_finish(wire::FINISH_ERROR);
+    output.set_error_status(503);
+    const std::string why = why_not();
+    output.set_error(fmt::format("No rank could go on with the request within {} ms: {}", recovery_timeout_.count(),
+                                 why.empty() ? sequence.refusal : why));
+    return output;
   }
 
   // --- coordinator ---------------------------------------------------------------------------------------------------
@@ -266,9 +342,12 @@ class NetRankPool final : public RankPool {
     const uint32_t id = rank.id;
     net::Handlers handlers;
     handlers.on_open = [this, id](const net::ConnectionPtr& to) {
-      const std::lock_guard lock(mutex_);
-      ranks_[id].connection = to;
-      log_info("connected to a rank", {{"rank", id}, {"address", to->peer().address}, {"epoch", epoch_}});
+      {
+        const std::lock_guard lock(mutex_);
+        ranks_[id].connection = to;
+        log_info("connected to a rank", {{"rank", id}, {"address", to->peer().address}, {"epoch", epoch_}});
+      }
+      place_waiting();
     };
     handlers.on_frame = [this, id](const net::ConnectionPtr&, wire::Frame& frame) {
       if (frame.has_outputs()) on_outputs(id, frame);
@@ -292,12 +371,20 @@ class NetRankPool final : public RankPool {
       const std::lock_guard lock(mutex_);
       Rank& rank = ranks_[rank_id];
       rank.take_load(frame->outputs());
-      rank.heard_at = std::chrono::steady_clock::now();
+      rank.heard_at = Clock::now();
       for (wire::Output& output : *frame->mutable_outputs()->mutable_outputs()) {
-        const auto found = requests_.find(output.request_id());
-        if (found == requests_.end()) continue;  // cancelled
-        calls_of(found->second.reactor).push_back({found->second.on_output, &output});
-        if (output.finish() != wire::FINISH_NONE) take(output.request_id());
+        const uint64_t id = output.request_id();
+        Sequences::Sequence* sequence = sequences_.find(id);
+        if (sequence == nullptr || sequence->waits || sequence->rank != rank_id) continue;  // cancelled
+        if (another_may_take(*sequence, output)) {
+          sequence->refusal = std::move(*output.mutable_error());
+          sequences_.set_waiting(id, Clock::now());
+          place_later();
+          continue;
+        }
+        sequences_.record(*sequence, output);
+        calls_of(sequence->reactor).push_back({sequence->on_output, &output});
+        if (output.finish() != wire::FINISH_NONE) sequences_.take(id);
       }
     }
     for (auto& [reactor, calls] : messages) {
@@ -307,8 +394,15 @@ class NetRankPool final : public RankPool {
     }
   }
 
+  // A rank on its way out refuses new sequences; a full one does so too, and then a sequence that the client has tokens
+  // of must not end, while a new one had better be told early.
+  static bool another_may_take(const Sequences::Sequence& sequence, const wire::Output& output) {
+    if (output.finish() != wire::FINISH_ERROR) return false;
+    return output.error_status() == 503 || (output.error_status() == 429 && sequence.replays > 0);
+  }
+
   void on_rank_lost(uint32_t rank_id, const net::ConnectionPtr& from, const Error& why) {
-    std::vector<Request> lost;
+    size_t lost = 0;
     {
       const std::lock_guard lock(mutex_);
       Rank& rank = ranks_[rank_id];
@@ -316,22 +410,11 @@ class NetRankPool final : public RankPool {
       rank.running = rank.waiting = 0;
       prefixes_.forget(rank_id);
       rank.load_time = 0;  // another process may take its place, with a clock of its own
-      std::vector<uint64_t> ids;
-      for (const auto& [id, request] : requests_)
-        if (request.rank == rank_id) ids.push_back(id);
-      for (const uint64_t id : ids) lost.push_back(take(id));
+      last_lost_ = Clock::now();
+      lost = sequences_.lose(rank_id, *last_lost_);
     }
-    log_warn("lost a rank", {{"rank", rank_id}, {"why", why.message}, {"sequences", lost.size()}});
-    wire::Output output;
-    output.set_finish(wire::FINISH_ERROR);
-    output.set_error(fmt::format("Rank {}, which worked on the request, was lost.", rank_id));
-    output.set_error_status(503);
-    for (const Request& request : lost) {
-      request.reactor->post([on_output = request.on_output, output] {
-        wire::Output own = output;  // a callback may take it apart
-        (*on_output)(own);
-      });
-    }
+    log_warn("lost a rank", {{"rank", rank_id}, {"why", why.message}, {"sequences", lost}});
+    place_waiting();
   }
 
   const config::ClusterConfig config_;
@@ -339,6 +422,7 @@ class NetRankPool final : public RankPool {
   const uint16_t http_port_;
   const std::function<Report()> report_;
   const OnKeyUses on_key_uses_;
+  const std::chrono::milliseconds recovery_timeout_{config_.frontend.recovery_timeout_ms};
 
   mutable std::mutex mutex_;  // guards what follows, but net_
   net::ConnectionPtr coordinator_;
@@ -346,8 +430,10 @@ class NetRankPool final : public RankPool {
   uint64_t epoch_ = 0;
   std::map<uint32_t, Rank> ranks_;
   uint32_t last_rank_ = UINT32_MAX;
-  uint64_t next_id_ = 0;
-  std::unordered_map<uint64_t, Request> requests_;
+  Sequences sequences_;
+  bool placing_later_ = false;
+  std::optional<Clock::time_point> last_lost_;  // a rank
+  uint64_t replays_ = 0;
   PrefixIndex prefixes_;
   std::unique_ptr<net::Service> net_;
 };

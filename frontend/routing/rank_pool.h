@@ -2,6 +2,10 @@
 // live one, sends every sequence where it costs least (rank_choice.h: the beginning of its prompt is cached, or nobody
 // is less loaded; ties go round), hands the outputs to whoever asked. The coordinator may be away: the last routing
 // table stays in force.
+//
+// A sequence outlives its rank: when that is lost, or refuses it because it is on its way out, another one goes on with
+// it (sequences.h), and its outputs pause meanwhile. When no rank can, it waits for one, for at most
+// frontend.recovery_timeout_ms. So do new requests that come while there is none, if there was one shortly before.
 #pragma once
 
 #include <cstdint>
@@ -14,12 +18,13 @@
 #include "common/config/cluster_config.h"
 #include "common/wire/switchyard.pb.h"
 #include "frontend/http/http.h"
+#include "frontend/routing/sequences.h"
 
 namespace switchyard::frontend {
 
 struct Ticket {
-  uint64_t id = 0;
-  uint32_t rank = 0;
+  uint64_t id = 0;    // 0: none
+  int64_t rank = -1;  // the first; -1 while it waits for one
   uint64_t epoch = 0;
 };
 
@@ -31,6 +36,7 @@ class RankPool {
     uint32_t running = 0;
     uint32_t waiting = 0;
     double kv_usage = 0;
+    uint64_t replays = 0;  // since the start: sequences that a second rank, a third, ... went on with
   };
   struct Report {
     uint32_t requests_running = 0;
@@ -40,9 +46,9 @@ class RankPool {
   // What another frontend's clients took of their keys' limits. On the net thread.
   using OnKeyUses = std::function<void(const wire::KeyUses&)>;
   // On the reactor that generate() was given; must not block; may move from the output. The last one has a finish; when
-  // the rank is lost that is FINISH_ERROR with status 503. The outputs of a frame reach a reactor in one message,
-  // however many they are; what waits there is bounded by what the admitted requests may still generate.
-  using OnOutput = std::function<void(wire::Output&)>;
+  // no rank can go on with the sequence that is FINISH_ERROR with status 503. The outputs of a frame reach a reactor in
+  // one message, however many they are; what waits there is bounded by what the admitted requests may still generate.
+  using OnOutput = Sequences::OnOutput;
 
   // Connects in the background. http_port: as the coordinator shall show it. report: called every heartbeat on the net
   // thread.
@@ -51,12 +57,13 @@ class RankPool {
                                                  OnKeyUses on_key_uses = {});
   virtual ~RankPool() = default;  // stops
 
-  // Sends a sequence to a rank. request.request_id is set here. kUnavailable: no live rank. Any thread; never blocks.
+  // Sends a sequence to a rank, under a request_id of its own. kUnavailable: no live rank, and none to be waited for.
+  // Any thread; never blocks.
   // reactor must outlive the pool's last callback: stop() the pool before it goes.
-  virtual Result<Ticket> generate(wire::Generate& request, Reactor& reactor, OnOutput on_output) = 0;
-  // The rank frees the sequence; its callback is not called any more, but for what is on its way to the reactor. Any
+  virtual Result<Ticket> generate(wire::Generate request, Reactor& reactor, OnOutput on_output) = 0;
+  // Its rank frees the sequence; its callback is not called any more, but for what is on its way to the reactor. Any
   // thread.
-  virtual void cancel(const Ticket& ticket) = 0;
+  virtual void cancel(uint64_t ticket) = 0;
 
   virtual Load load() const = 0;
   // "" when requests can be served.

@@ -16,7 +16,7 @@ namespace {
 
 class EchoPool final : public RankPool {
  public:
-  Result<Ticket> generate(wire::Generate& request, Reactor&, OnOutput on_output) override {
+  Result<Ticket> generate(wire::Generate request, Reactor&, OnOutput on_output) override {
     const uint64_t id = ++last_id_;
     // At most 64 tokens, in two outputs.
     const int count = std::min<int>({64, request.prompt_token_ids_size(), static_cast<int>(request.max_tokens())});
@@ -39,8 +39,8 @@ class EchoPool final : public RankPool {
     }
     return Ticket{.id = id};
   }
-  void cancel(const Ticket& ticket) override {
-    std::erase_if(outputs_, [&](const Waiting& waiting) { return waiting.id == ticket.id; });
+  void cancel(uint64_t ticket) override {
+    std::erase_if(outputs_, [&](const Waiting& waiting) { return waiting.id == ticket; });
   }
   Load load() const override { return {.live_ranks = 1}; }
   std::string why_not_ready() const override { return ""; }

@@ -256,6 +256,7 @@ TEST_F(ApiTest, FieldsThatNobodyKnowsAreIgnored) {
   EXPECT_EQ(post(kChatPath, chat_body(R"("user":"u","metadata":{"a":[1]},"store":false,"x":1e300)")).status, 200);
 }
 
+// 503 is another rank's affair first: recovery_test.cpp.
 TEST_F(ApiTest, ARanksRefusalReachesTheClient) {
   struct Case {
     uint32_t rank_status;
@@ -263,9 +264,9 @@ TEST_F(ApiTest, ARanksRefusalReachesTheClient) {
     const char* type;
     const char* retry_after;
   };
-  for (const Case& c : {Case{400, 400, "invalid_request_error", ""}, Case{429, 429, "rate_limit_error", "1"},
-                        Case{503, 503, "server_error", "1"}, Case{500, 500, "server_error", ""},
-                        Case{0, 500, "server_error", ""}, Case{200, 500, "server_error", ""}}) {
+  for (const Case& c :
+       {Case{400, 400, "invalid_request_error", ""}, Case{429, 429, "rate_limit_error", "1"},
+        Case{500, 500, "server_error", ""}, Case{0, 500, "server_error", ""}, Case{200, 500, "server_error", ""}}) {
     cluster.rank().answer_with(
         [&](const wire::Generate&) { return std::vector{error_output(c.rank_status, "the rank's own words")}; });
     for (const char* stream : {"false", "true"}) {
@@ -305,30 +306,6 @@ TEST_F(ApiTest, AnErrorInTheMiddleOfAStreamIsItsLastEvent) {
   EXPECT_EQ(json::parse(*last).at("error").at("message"), "broken");
   EXPECT_EQ(client.next_event(), std::nullopt);
   EXPECT_TRUE(client.stream_complete());
-}
-
-TEST_F(ApiTest, ALostRankFailsItsRequestsAndOnlyThem) {
-  rank_says_nothing();
-  Client whole(frontend.port()), streamed(frontend.port());
-  whole.send(request_text("POST", kCompletionPath, completion_body()));
-  ASSERT_NE(cluster.rank().wait_generate().request_id(), 0U);
-  streamed.send(request_text("POST", kCompletionPath, completion_body(R"("stream":true)")));
-  cluster.rank().send(cluster.rank().wait_generate().request_id(), output_of("a"));
-  EXPECT_EQ(streamed.read_head().status, 200);
-  EXPECT_TRUE(streamed.next_event());
-  cluster.rank().kill();
-  const Answer answer = whole.read();
-  EXPECT_EQ(answer.status, 503);
-  EXPECT_EQ(error_of(answer).at("type"), "server_error");
-  const auto last = streamed.next_event();
-  ASSERT_TRUE(last);
-  EXPECT_TRUE(json::parse(*last).as_object().contains("error"));
-  // And whoever comes now is told at once.
-  const Answer next = post(kChatPath, chat_body());
-  EXPECT_EQ(next.status, 503);
-  EXPECT_EQ(next.header("retry-after"), "1");
-  EXPECT_EQ(call(frontend.port(), "GET", "/ready").status, 503);
-  EXPECT_EQ(call(frontend.port(), "GET", "/health").status, 200);
 }
 
 TEST(ApiWithoutRanks, SaysThatItIsNotReadyAndWhy) {

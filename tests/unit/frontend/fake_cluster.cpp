@@ -187,6 +187,10 @@ void FakeCluster::publish(wire::RoutingTable table) {
   for (const auto& frontend : frontends_) frontend->send(frame());
 }
 
+void FakeCluster::restart_rank(size_t index) {
+  ranks_[index] = std::make_unique<FakeRank>(static_cast<uint32_t>(index));
+}
+
 void FakeCluster::kill_coordinator() { coordinator_->stop(); }
 
 config::ClusterConfig FakeCluster::config() const {
@@ -197,6 +201,7 @@ config::ClusterConfig FakeCluster::config() const {
   config.coordinator.port = port_;
   config.frontend.port = 0;
   config.frontend.tool_call_parser = tool_call_parser;
+  config.frontend.recovery_timeout_ms = recovery_timeout_ms;
   config.heartbeat_ms = 60000;
   return config;
 }

@@ -79,6 +79,8 @@ class FakeCluster {
   ~FakeCluster();
 
   FakeRank& rank(size_t index = 0) { return *ranks_[index]; }
+  // Another process in the place of a rank that was killed.
+  void restart_rank(size_t index);
   // The coordinator tells its frontends, now and when they connect. state: of all ranks.
   void publish(wire::RankState state);
   void publish(wire::RoutingTable table);
@@ -88,6 +90,7 @@ class FakeCluster {
 
   std::string model_path;  // that a frontend serves; qwen3-moe-tiny until it is set
   std::string tool_call_parser = "auto";
+  uint32_t recovery_timeout_ms = 30000;
 
  private:
   wire::Frame frame() const;
