@@ -221,7 +221,7 @@ Status serve(const config::ClusterConfig& config, const MpiWorld& world, const s
   limits.max_num_batched_tokens = config.worker.max_num_batched_tokens;
   Engine engine(limits, spec, model, kv, *exchange, pool,
                 {[&](std::vector<EngineOutput>&& outputs) { server->deliver(std::move(outputs)); },
-                 [&](uint64_t burst) { server->ask_for_burst(burst); }});
+                 [&](uint64_t, uint64_t burst) { server->ask_for_burst(burst); }});
 
   // Every rank has its weights before any takes a request.
   uint32_t here = 1;

@@ -183,7 +183,7 @@ class ServerImpl final : public Server {
       weight_bytes_ = weight_bytes;
       kv_bytes_ = kv_bytes;
       state_ = wire::RANK_LIVE;
-      if (pending_burst_ != 0) engine->begin(pending_burst_);
+      if (pending_burst_ != 0) engine->begin(0, pending_burst_);
       send_report();
     }
     if (identity_.rank != 0) connect_to_first_rank();
@@ -390,7 +390,7 @@ class ServerImpl final : public Server {
   void begin_burst(uint64_t burst) {
     const std::lock_guard lock(mutex_);
     if (engine_ != nullptr) {
-      engine_->begin(burst);
+      engine_->begin(0, burst);
     } else {
       pending_burst_ = burst;
     }
@@ -402,7 +402,7 @@ class ServerImpl final : public Server {
     relayed_burst_ = burst;
     for (const auto& peer : peers_) send_burst(peer, burst);
     if (engine_ != nullptr) {
-      engine_->begin(burst);
+      engine_->begin(0, burst);
     } else {
       pending_burst_ = burst;
     }

@@ -44,14 +44,16 @@ std::vector<worker::LayerPlacement> make_placement(const checkpoint::ModelSpec& 
   return placement;
 }
 
-RankModel::RankModel(const checkpoint::Checkpoint& c, const GroupOptions& options,
-                     const std::vector<worker::LayerPlacement>& placement, std::unique_ptr<worker::Transport> transport)
-    : checkpoint(c), ops(backend(options.backend)), pool(options.threads), grouping(worker::KvGrouping::of(c.spec())) {
+RankModel::RankModel(const checkpoint::Checkpoint& c, const GroupOptions& o,
+                     const std::vector<worker::LayerPlacement>& placement, std::unique_ptr<worker::Transport> transport,
+                     worker::Epoch epoch)
+    : options(o),
+      checkpoint(c),
+      ops(backend(options.backend)),
+      pool(options.threads),
+      grouping(worker::KvGrouping::of(c.spec())) {
   const auto& spec = checkpoint.spec();
-  const auto shape = worker::exchange_shape(spec, worker::WeightForms::of(options.form), ops,
-                                            options.max_num_batched_tokens + options.max_num_seqs);
-  exchange = options.messages ? worker::make_message_exchange(std::move(transport), shape)
-                              : must(worker::make_exchange(std::move(transport), shape, pool, kDeadlineMs));
+  make_exchange(std::move(transport), epoch);
   weights = must(worker::ModelWeights::load(checkpoint, worker::WeightForms::of(options.form), placement,
                                             exchange->rank(), ops, pool, nullptr));
   const auto kv_type = worker::kv_type_of(options.kv_cache_dtype, options.form == kernels::WeightForm::kFloat32);
@@ -65,6 +67,21 @@ RankModel::RankModel(const checkpoint::Checkpoint& c, const GroupOptions& option
   kv_memory = must(worker::KvMemory::allocate(spec, layout, grouping, counts, ops));
   model = std::make_unique<worker::Model>(spec, *weights, placement, ops, pool, *exchange, kv_memory, grouping,
                                           options.max_model_len);
+}
+
+void RankModel::make_exchange(std::unique_ptr<worker::Transport> transport, worker::Epoch epoch) {
+  const auto shape = worker::exchange_shape(checkpoint.spec(), worker::WeightForms::of(options.form), ops,
+                                            options.max_num_batched_tokens + options.max_num_seqs);
+  exchange = options.messages ? worker::make_message_exchange(std::move(transport), shape)
+                              : must(worker::make_exchange(std::move(transport), shape, pool, kDeadlineMs, epoch));
+}
+
+void RankModel::regroup(const std::vector<worker::LayerPlacement>& placement,
+                        std::unique_ptr<worker::Transport> transport, worker::Epoch epoch) {
+  make_exchange(std::move(transport), epoch);
+  const Status hosted = weights->host(checkpoint, placement, exchange->rank(), ops, pool, nullptr);
+  SWITCHYARD_CHECK(hosted.ok());
+  model->regroup(*exchange, placement);
 }
 
 }  // namespace switchyard::testing

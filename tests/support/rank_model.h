@@ -32,8 +32,13 @@ struct GroupOptions {
 // One rank's model and what it stands on.
 struct RankModel {
   RankModel(const checkpoint::Checkpoint& checkpoint, const GroupOptions& options,
-            const std::vector<worker::LayerPlacement>& placement, std::unique_ptr<worker::Transport> transport);
+            const std::vector<worker::LayerPlacement>& placement, std::unique_ptr<worker::Transport> transport,
+            worker::Epoch epoch = {});
+  // Another epoch: the model goes on with other ranks and another placement.
+  void regroup(const std::vector<worker::LayerPlacement>& placement, std::unique_ptr<worker::Transport> transport,
+               worker::Epoch epoch);
 
+  const GroupOptions options;
   const checkpoint::Checkpoint& checkpoint;
   const kernels::OpTable& ops;
   kernels::ThreadPool pool;
@@ -43,6 +48,9 @@ struct RankModel {
   std::vector<worker::KvGroup> groups;
   worker::KvMemory kv_memory;
   std::unique_ptr<worker::Model> model;
+
+ private:
+  void make_exchange(std::unique_ptr<worker::Transport> transport, worker::Epoch epoch);
 };
 
 std::vector<worker::LayerPlacement> make_placement(const checkpoint::ModelSpec& spec, uint32_t ranks, uint64_t seed);

@@ -48,8 +48,8 @@ GroupRun run_group(const checkpoint::Checkpoint& checkpoint, const GroupOptions&
       }
     }
   };
-  const auto on_work = [&](uint64_t burst) {
-    for (auto& engine : engines) engine->begin(burst);
+  const auto on_work = [&](uint64_t epoch, uint64_t burst) {
+    for (auto& engine : engines) engine->begin(epoch, burst);
   };
   models.resize(options.ranks);
   std::vector<std::thread> makers;  // the ranks agree on their exchange as they come up

@@ -43,15 +43,16 @@ struct Engine::StepInfo {
 };
 
 Engine::Engine(EngineLimits limits, const checkpoint::ModelSpec& spec, Model& model, KvCache& kv, Exchange& exchange,
-               kernels::ThreadPool& pool, EngineCallbacks callbacks)
+               kernels::ThreadPool& pool, EngineCallbacks callbacks, Epoch epoch)
     : limits_(limits),
       spec_(spec),
       model_(model),
       kv_(kv),
-      exchange_(exchange),
+      exchange_(&exchange),
       pool_(pool),
       callbacks_(std::move(callbacks)),
-      scheduler_(limits.scheduler, kv) {
+      scheduler_(limits.scheduler, kv),
+      epoch_(epoch) {
   const auto layers = static_cast<size_t>(
       std::count_if(spec.layers.begin(), spec.layers.end(), [](const auto& l) { return l.experts; }));
   expert_tokens_.assign(layers * spec.expert_count, 0);
@@ -76,10 +77,25 @@ void Engine::cancel(uint64_t id) {
   changed_.notify_one();
 }
 
-void Engine::begin(uint64_t burst) {
+void Engine::begin(uint64_t epoch, uint64_t burst) {
   const std::lock_guard lock(mutex_);
-  begun_ = std::max(begun_, burst);
+  if (epoch < begun_epoch_) return;
+  begun_ = epoch == begun_epoch_ ? std::max(begun_, burst) : burst;
+  begun_epoch_ = epoch;
   changed_.notify_one();
+}
+
+void Engine::wake() {
+  const std::lock_guard lock(mutex_);
+  changed_.notify_one();
+}
+
+void Engine::regroup(Exchange& exchange, Epoch epoch) {
+  earlier_exchanges_ = own_stats_.exchange;  // the old exchange may be gone
+  exchange_ = &exchange;
+  bursts_done_ = asked_ = 0;
+  const std::lock_guard lock(mutex_);
+  epoch_ = epoch;
 }
 
 void Engine::stop() {
@@ -89,22 +105,24 @@ void Engine::stop() {
 }
 
 // Sleeps until the next burst begins; asks for it when this rank has a reason.
-bool Engine::wait_for_burst() {
+Status Engine::wait_for_burst() {
   std::unique_lock lock(mutex_);
   const uint64_t next = bursts_done_ + 1;
-  while (begun_ < next) {
-    // Cancels of sequences that have ended already are nothing to do; an idle engine holds no others.
-    cancels_.clear();
-    if (asked_ < next && (!inbox_.empty() || stopping_)) {
+  while (begun_epoch_ != epoch_.number || begun_ < next) {
+    if (epoch_.over()) return epoch_.end();
+    // After an epoch's change there may be sequences. Else cancels are of some that have ended already.
+    const bool has_work = scheduler_.has_work();
+    if (!has_work) cancels_.clear();
+    if (asked_ < next && (has_work || !inbox_.empty() || stopping_)) {
       asked_ = next;
       lock.unlock();
-      callbacks_.on_work(next);
+      callbacks_.on_work(epoch_.number, next);
       lock.lock();
       continue;
     }
     changed_.wait(lock);
   }
-  return true;
+  return {};
 }
 
 void Engine::take_inbox(std::vector<EngineOutput>& outputs) {
@@ -139,9 +157,9 @@ void Engine::take_inbox(std::vector<EngineOutput>& outputs) {
 }
 
 Status Engine::run() {
-  std::vector<StepInfo> all(exchange_.size());
+  std::vector<StepInfo> all(exchange_->size());
   for (;;) {
-    wait_for_burst();
+    SWITCHYARD_TRY(wait_for_burst());
     for (;;) {
       std::vector<EngineOutput> outputs;
       take_inbox(outputs);
@@ -152,8 +170,7 @@ Status Engine::run() {
         const std::lock_guard lock(mutex_);
         mine.stopping = stopping_ ? 1 : 0;
       }
-      SWITCHYARD_TRY(exchange_.all_gather(&mine, sizeof mine, all.data()));
-
+      Status met = exchange_->all_gather(&mine, sizeof mine, all.data());
       bool any_work = false;
       bool any_stopping = false;
       uint64_t demand = 0;
@@ -162,15 +179,16 @@ Status Engine::run() {
         any_stopping |= info.stopping != 0;
         demand += info.prefill_demand;
       }
-      if (any_work) {
+      if (met.ok() && any_work) {
         const uint64_t budget = limits_.max_num_batched_tokens;
         uint64_t share = mine.prefill_demand;
         if (demand > budget)
           share = std::max<uint64_t>(budget * mine.prefill_demand / demand, mine.prefill_demand != 0 ? 1 : 0);
-        SWITCHYARD_TRY(step(static_cast<uint32_t>(share), outputs));
+        met = step(static_cast<uint32_t>(share), outputs);
       }
       publish_stats();
       if (!outputs.empty()) callbacks_.on_outputs(std::move(outputs));
+      SWITCHYARD_TRY(std::move(met));
       if (!any_work) {
         if (any_stopping) return {};
         break;
@@ -368,7 +386,10 @@ void Engine::publish_stats() {
   own_stats_.preemptions = scheduler_.preemption_count();
   own_stats_.prefix_queries = scheduler_.prefix_query_count();
   own_stats_.prefix_hits = scheduler_.prefix_hit_count();
-  own_stats_.exchange = exchange_.stats();
+  own_stats_.exchange = exchange_->stats();
+  own_stats_.exchange.bytes_sent += earlier_exchanges_.bytes_sent;
+  own_stats_.exchange.dispatch_seconds += earlier_exchanges_.dispatch_seconds;
+  own_stats_.exchange.combine_seconds += earlier_exchanges_.combine_seconds;
   own_stats_.expert_tokens = expert_tokens_;
   const std::lock_guard lock(mutex_);
   stats_ = own_stats_;

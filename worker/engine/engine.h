@@ -5,11 +5,15 @@
 // every rank, all step together until they agree, at the start of a step, that no rank has work left. Bursts are
 // counted alike on all ranks.
 //
+// Epochs: when a rank is lost, or one comes back, run() returns; regroup() gives the engine the new epoch's exchange,
+// and run() goes on. A step that was broken off is done again: what it wrote into the KV cache it writes once more, the
+// same bits. Its sequences notice nothing.
+//
 // The group shares one prefill budget a step (max_num_batched_tokens), in proportion to what each rank has waiting;
 // decode rows always go.
 //
-// Threads: run() is the engine thread. submit(), cancel(), begin(), stop() and stats() from any thread; they do not
-// block on a step. The callbacks come on the engine thread and must not block.
+// Threads: run() is the engine thread, and so is regroup(). The other members from any thread; they do not block on a
+// step. The callbacks come on the engine thread and must not block.
 #pragma once
 
 #include <atomic>
@@ -73,32 +77,37 @@ struct EngineStats {
 struct EngineCallbacks {
   // Tokens of one step, and ends. Never empty.
   std::function<void(std::vector<EngineOutput>&& outputs)> on_outputs;
-  // This rank has work and asks that burst `burst` begin; called at most once a burst.
-  std::function<void(uint64_t burst)> on_work;
+  // This rank has work and asks that the epoch's burst `burst` begin; called at most once a burst.
+  std::function<void(uint64_t epoch, uint64_t burst)> on_work;
 };
 
 class Engine {
  public:
   Engine(EngineLimits limits, const checkpoint::ModelSpec& spec, Model& model, KvCache& kv, Exchange& exchange,
-         kernels::ThreadPool& pool, EngineCallbacks callbacks);
+         kernels::ThreadPool& pool, EngineCallbacks callbacks, Epoch epoch = {});
 
   // kOverloaded when the inbox is full; other refusals (too long, never fits) come as an output with kError.
   Status submit(std::unique_ptr<Sequence> sequence);
   // The sequence ends with kCancelled at the next step, unless it has ended before.
   void cancel(uint64_t id);
-  void begin(uint64_t burst);
+  // A burst of another epoch than the engine's is kept for that one, or forgotten if it is over.
+  void begin(uint64_t epoch, uint64_t burst);
+  // Looks whether the epoch is over; to be called when it is.
+  void wake();
   // The group ends once no rank has work. One rank's word is enough.
   void stop();
 
-  // Returns after stop(), or with the exchange's error.
+  // Returns after stop(), or with the exchange's error, or with kUnavailable once the epoch is over.
   Status run();
+  // After run() has returned an error: with other ranks, or another placement. The model must have been regrouped too.
+  void regroup(Exchange& exchange, Epoch epoch);
 
   EngineStats stats() const;
 
  private:
   struct StepInfo;
 
-  bool wait_for_burst();
+  Status wait_for_burst();
   void take_inbox(std::vector<EngineOutput>& outputs);
   Status step(uint32_t prefill_budget, std::vector<EngineOutput>& outputs);
   void build_batch(const std::vector<ScheduledRows>& rows);
@@ -112,7 +121,7 @@ class Engine {
   const checkpoint::ModelSpec& spec_;
   Model& model_;
   KvCache& kv_;
-  Exchange& exchange_;
+  Exchange* exchange_;
   kernels::ThreadPool& pool_;
   EngineCallbacks callbacks_;
   Scheduler scheduler_;
@@ -123,6 +132,8 @@ class Engine {
   std::condition_variable changed_;
   std::vector<std::unique_ptr<Sequence>> inbox_;
   std::vector<uint64_t> cancels_;
+  Epoch epoch_;
+  uint64_t begun_epoch_ = 0;  // what begun_ counts in
   uint64_t begun_ = 0;
   bool stopping_ = false;
   EngineStats stats_;
@@ -133,6 +144,7 @@ class Engine {
   StepBatch batch_;
   MaskThread masks_;
   EngineStats own_stats_;
+  ExchangeStats earlier_exchanges_;
 };
 
 }  // namespace switchyard::worker

@@ -19,14 +19,14 @@ LayerPlacement LayerPlacement::from_ranks(std::span<const uint32_t> rank_of_expe
 }
 
 Result<std::unique_ptr<Exchange>> make_exchange(std::unique_ptr<Transport> transport, const ExchangeShape& shape,
-                                                kernels::ThreadPool& pool, uint32_t deadline_ms) {
+                                                kernels::ThreadPool& pool, uint32_t deadline_ms, Epoch epoch) {
   const size_t bytes = SharedLayout(shape, transport->size()).bytes;
   SWITCHYARD_ASSIGN(SharedMemory memory, SharedMemory::make(*transport, bytes));
   if (memory.regions.empty()) {
     if (transport->rank() == 0) log_info("ranks exchange messages", {{"why", memory.why_not}});
     return make_message_exchange(std::move(transport), shape);
   }
-  return make_shared_exchange(std::move(transport), std::move(memory), shape, pool, deadline_ms);
+  return make_shared_exchange(std::move(transport), std::move(memory), shape, pool, deadline_ms, epoch);
 }
 
 }  // namespace switchyard::worker

@@ -4,7 +4,7 @@
 // (slot, source rank, source row). Each answer comes back by itself; nothing is summed on the way (invariants 1 and 2).
 //
 // Thread: the engine thread. Blocks until every rank of the group has made the same call, or returns kPeerLost /
-// kTimeout naming the rank, after which this exchange is dead.
+// kTimeout naming the rank, or kUnavailable when the epoch is over; after any of them this exchange is dead.
 #pragma once
 
 #include <cstddef>
@@ -15,6 +15,7 @@
 
 #include "common/base/result.h"
 #include "kernels/api/thread_pool.h"
+#include "worker/exchange/epoch.h"
 #include "worker/exchange/transport.h"
 
 namespace switchyard::worker {
@@ -78,7 +79,7 @@ class Exchange {
 // Through memory that the ranks share, if all of them run on one machine and can (one rank always can); else by
 // messages over the transport. The ranks choose alike.
 Result<std::unique_ptr<Exchange>> make_exchange(std::unique_ptr<Transport> transport, const ExchangeShape& shape,
-                                                kernels::ThreadPool& pool, uint32_t deadline_ms);
+                                                kernels::ThreadPool& pool, uint32_t deadline_ms, Epoch epoch = {});
 
 // By messages over any transport.
 std::unique_ptr<Exchange> make_message_exchange(std::unique_ptr<Transport> transport, const ExchangeShape& shape);

@@ -37,13 +37,14 @@ struct Published {
 
 // What the ranks of one process share.
 struct Group {
-  Group(uint32_t n, uint32_t ms) : published(n), arrived_at(n, 0), deadline(ms) {}
+  Group(uint32_t n, uint32_t ms, Epoch e) : published(n), arrived_at(n, 0), deadline(ms), epoch(e) {}
 
   std::mutex mutex;
   std::condition_variable changed;
   std::vector<Published> published;
   std::vector<uint64_t> arrived_at;  // meetings each rank has come to
   std::chrono::milliseconds deadline;
+  const Epoch epoch;
   std::string failure;
 
   // Returns once every rank has come to its `meeting`-th meeting.
@@ -57,7 +58,10 @@ struct Group {
       }
       return true;
     };
-    changed.wait_for(lock, deadline, [&] { return all_here() || !failure.empty(); });
+    const auto end = std::chrono::steady_clock::now() + deadline;
+    while (!all_here() && failure.empty() && !epoch.over() && std::chrono::steady_clock::now() < end)
+      changed.wait_for(lock, std::chrono::milliseconds(1));  // nobody announces an epoch's end here
+    if (!all_here() && failure.empty() && epoch.over()) return epoch.end();
     if (failure.empty() && !all_here()) {
       for (size_t r = 0; r < arrived_at.size(); ++r) {
         if (arrived_at[r] < meeting) failure += (failure.empty() ? "late: rank " : ", rank ") + std::to_string(r);
@@ -115,8 +119,8 @@ class LocalTransport final : public Transport {
 
 std::unique_ptr<Transport> make_single_transport() { return std::make_unique<SingleTransport>(); }
 
-std::vector<std::unique_ptr<Transport>> make_local_transports(uint32_t size, uint32_t deadline_ms) {
-  auto group = std::make_shared<Group>(size, deadline_ms);
+std::vector<std::unique_ptr<Transport>> make_local_transports(uint32_t size, uint32_t deadline_ms, Epoch epoch) {
+  auto group = std::make_shared<Group>(size, deadline_ms, epoch);
   std::vector<std::unique_ptr<Transport>> transports;
   for (uint32_t r = 0; r < size; ++r) transports.push_back(std::make_unique<LocalTransport>(group, r));
   return transports;

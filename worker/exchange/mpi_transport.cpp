@@ -17,7 +17,7 @@ constexpr int kRowsTag = 2;
 
 class MpiTransport final : public Transport {
  public:
-  explicit MpiTransport(uint32_t deadline_ms) : deadline_(deadline_ms) {
+  MpiTransport(uint32_t deadline_ms, Epoch epoch) : deadline_(deadline_ms), epoch_(epoch) {
     MPI_Comm_dup(MPI_COMM_WORLD, &comm_);
     MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN);
     int value = 0;
@@ -84,15 +84,14 @@ class MpiTransport final : public Transport {
   }
 
   Status finish(const char* what) {
-    Patience patience(deadline_);
+    Patience patience(deadline_, epoch_);
     while (!failed_) {
       int done = 0;
       failed_ =
           MPI_Testall(static_cast<int>(requests_.size()), requests_.data(), &done, MPI_STATUSES_IGNORE) != MPI_SUCCESS;
       if (failed_) break;
       if (done != 0) return {};
-      if (!patience.wait())
-        return Error{Errc::kTimeout, std::string(what) + ": " + waiting_for() + " did not answer in time"};
+      if (!patience.wait()) return patience.error(what, waiting_for());
     }
     return Error{Errc::kPeerLost, std::string(what) + ": MPI reports an error; waiting for " + waiting_for()};
   }
@@ -128,6 +127,7 @@ class MpiTransport final : public Transport {
   uint32_t rank_ = 0;
   uint32_t size_ = 1;
   std::chrono::milliseconds deadline_;
+  Epoch epoch_;
   bool failed_ = false;
   std::vector<MPI_Request> requests_;
   std::vector<uint32_t> peers_;  // of each request
@@ -136,8 +136,8 @@ class MpiTransport final : public Transport {
 
 }  // namespace
 
-std::unique_ptr<Transport> make_mpi_transport(uint32_t deadline_ms) {
-  return std::make_unique<MpiTransport>(deadline_ms);
+std::unique_ptr<Transport> make_mpi_transport(uint32_t deadline_ms, Epoch epoch) {
+  return std::make_unique<MpiTransport>(deadline_ms, epoch);
 }
 
 MpiWorld mpi_init() {

@@ -27,11 +27,12 @@ constexpr size_t kGatherBytes = 64U << 10;  // worth waking another thread for
 class SharedExchange final : public TransportExchange {
  public:
   SharedExchange(std::unique_ptr<Transport> transport, SharedMemory memory, const ExchangeShape& shape,
-                 kernels::ThreadPool& pool, uint32_t deadline_ms)
+                 kernels::ThreadPool& pool, uint32_t deadline_ms, Epoch epoch)
       : TransportExchange(std::move(transport), shape),
         memory_(std::move(memory)),
         pool_(pool),
-        deadline_(deadline_ms) {
+        deadline_(deadline_ms),
+        epoch_(epoch) {
     const SharedLayout layout(shape, size());
     SWITCHYARD_CHECK(memory_.regions.size() == size() && memory_.bytes >= layout.bytes);
     for (std::byte* region : memory_.regions) {
@@ -122,11 +123,10 @@ class SharedExchange final : public TransportExchange {
   // Says that this layer's part is there, and waits for the others'.
   Status meet(std::atomic<uint64_t> Head::*ready, const char* what) {
     (peers_[rank()].head->*ready).store(layer_, std::memory_order_release);
-    Patience patience(deadline_);
+    Patience patience(deadline_, epoch_);
     for (uint32_t r = 0; r < size(); ++r) {
       while ((peers_[r].head->*ready).load(std::memory_order_acquire) < layer_) {
-        if (!patience.wait())
-          return Error{Errc::kTimeout, std::string(what) + ": rank " + std::to_string(r) + " did not answer in time"};
+        if (!patience.wait()) return patience.error(what, "rank " + std::to_string(r));
       }
     }
     return {};
@@ -176,6 +176,7 @@ class SharedExchange final : public TransportExchange {
   SharedMemory memory_;
   kernels::ThreadPool& pool_;
   const std::chrono::milliseconds deadline_;
+  const Epoch epoch_;
   std::vector<Peer> peers_;
   uint64_t layer_ = 0;
 
@@ -211,8 +212,8 @@ SharedLayout::SharedLayout(const ExchangeShape& shape, uint32_t ranks) {
 
 std::unique_ptr<Exchange> make_shared_exchange(std::unique_ptr<Transport> transport, SharedMemory memory,
                                                const ExchangeShape& shape, kernels::ThreadPool& pool,
-                                               uint32_t deadline_ms) {
-  return std::make_unique<SharedExchange>(std::move(transport), std::move(memory), shape, pool, deadline_ms);
+                                               uint32_t deadline_ms, Epoch epoch) {
+  return std::make_unique<SharedExchange>(std::move(transport), std::move(memory), shape, pool, deadline_ms, epoch);
 }
 
 }  // namespace switchyard::worker

@@ -43,6 +43,6 @@ struct SharedLayout {
 // memory: a region for each rank of the transport, of SharedLayout's size.
 std::unique_ptr<Exchange> make_shared_exchange(std::unique_ptr<Transport> transport, SharedMemory memory,
                                                const ExchangeShape& shape, kernels::ThreadPool& pool,
-                                               uint32_t deadline_ms);
+                                               uint32_t deadline_ms, Epoch epoch);
 
 }  // namespace switchyard::worker

@@ -1,7 +1,8 @@
 // Moves bytes between the ranks of a group, and never adds any (invariant 2).
 //
 // Every call is collective: it returns once all ranks of the group have made the same call, or with kTimeout /
-// kPeerLost naming the rank that is late or gone; after an error the transport is dead and the group ends. Calls of
+// kPeerLost naming the rank that is late or gone, or kUnavailable when the epoch is over; after an error the transport
+// is dead. Calls of
 // different kinds must come in the same order on all ranks.
 //
 // Thread: one thread a rank (the engine thread). Blocks, with a deadline.
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "common/base/result.h"
+#include "worker/exchange/epoch.h"
 
 namespace switchyard::worker {
 
@@ -38,6 +40,6 @@ class Transport {
 std::unique_ptr<Transport> make_single_transport();
 
 // `size` ranks as threads of one process. Each thread takes one of the transports.
-std::vector<std::unique_ptr<Transport>> make_local_transports(uint32_t size, uint32_t deadline_ms);
+std::vector<std::unique_ptr<Transport>> make_local_transports(uint32_t size, uint32_t deadline_ms, Epoch epoch = {});
 
 }  // namespace switchyard::worker

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 namespace switchyard::worker {
 
@@ -62,7 +63,7 @@ Model::Model(const ModelSpec& spec, const ModelWeights& weights, const std::vect
       placement_(placement),
       ops_(ops),
       pool_(pool),
-      exchange_(exchange),
+      exchange_(&exchange),
       kv_(kv),
       grouping_(grouping) {
   uint32_t experts = 0;
@@ -80,6 +81,11 @@ Model::Model(const ModelSpec& spec, const ModelWeights& weights, const std::vect
       row[dim / 2 + pair] = static_cast<float>(std::sin(angle)) * spec.rope.magnitude;
     }
   }
+}
+
+void Model::regroup(Exchange& exchange, std::vector<LayerPlacement> placement) {
+  exchange_ = &exchange;
+  placement_ = std::move(placement);
 }
 
 const void* Model::encode(const float* x, size_t stride, uint32_t rows, uint32_t k, WeightForm form,
@@ -237,9 +243,9 @@ Status Model::expert_mlp(size_t layer, uint32_t rows, ForwardObserver* observer)
 
   ops_.finish();  // the exchange reads the rows
   SWITCHYARD_ASSIGN(const ReceivedRows received,
-                    exchange_.dispatch(placement_[expert_layer_[layer]], x, rows, expert_ids_.data()));
+                    exchange_->dispatch(placement_[expert_layer_[layer]], x, rows, expert_ids_.data()));
   run_experts(w, received);
-  SWITCHYARD_ASSIGN(const float* const* answers, exchange_.combine());
+  SWITCHYARD_ASSIGN(const float* const* answers, exchange_->combine());
   if (rows == 0) return {};
 
   std::memset(delta_.data(), 0, size_t{rows} * hidden * sizeof(float));

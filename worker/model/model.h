@@ -83,7 +83,10 @@ class Model {
         const kernels::OpTable& ops, kernels::ThreadPool& pool, Exchange& exchange, const KvMemory& kv,
         const KvGrouping& grouping, uint32_t max_position);
 
-  // Fails only when the exchange does.
+  // With other ranks or another placement from now on; the weights must host this rank's experts of it.
+  void regroup(Exchange& exchange, std::vector<LayerPlacement> placement);
+
+  // Fails only when the exchange does; what of the KV cache has been written by then is what a second try writes.
   Status forward(const StepBatch& batch, ForwardObserver* observer = nullptr);
 
   // Rows of the last forward pass after the final norm: (rows.size(), hidden) float32, valid until the next call.
@@ -111,7 +114,7 @@ class Model {
   std::vector<uint32_t> expert_layer_;  // (layers): index among expert layers
   const kernels::OpTable& ops_;
   kernels::ThreadPool& pool_;
-  Exchange& exchange_;
+  Exchange* exchange_;
   const KvMemory& kv_;
   KvGrouping grouping_;
   DeviceArray<float> cos_sin_{ops_};  // (max_position, rotary_dim)

@@ -267,6 +267,7 @@ Result<std::unique_ptr<ModelWeights>> ModelWeights::load(const checkpoint::Check
   SWITCHYARD_CHECK(kernels::same_encoding(forms.dense, forms.experts));
   weights->forms = forms;
   weights->layers.resize(spec.layers.size());
+  weights->held_.resize(placement.size());
 
   Loader loader(ops, forms);
   if (!spec.tied_embeddings) loader.matrix(tensors.embed, TensorView{}, &weights->embedding);
@@ -288,11 +289,10 @@ Result<std::unique_ptr<ModelWeights>> ModelWeights::load(const checkpoint::Check
     }
     loader.matrix(WeightForm::kFloat32, source.router, source.router_bias, &layer.router);
     loader.vector(source.correction_bias, &layer.correction_bias);
-    const std::vector<uint32_t>& hosted = placement[expert_layer++].experts[rank];
-    layer.experts.resize(hosted.size());
-    for (size_t slot = 0; slot < hosted.size(); ++slot) {
-      loader.mlp(forms.experts, source.experts[hosted[slot]], &layer.experts[slot]);
-    }
+    HeldExperts& held = weights->held_[expert_layer];
+    for (const uint32_t expert : placement[expert_layer].experts[rank])
+      loader.mlp(forms.experts, source.experts[expert], &held[expert]);
+    ++expert_layer;
     if (spec.shared_width != 0) loader.mlp(forms.dense, source.shared, &layer.shared);
     if (spec.shared_gate) loader.matrix(WeightForm::kFloat32, source.shared_gate, TensorView{}, &layer.shared_gate);
   }
@@ -315,7 +315,45 @@ Result<std::unique_ptr<ModelWeights>> ModelWeights::load(const checkpoint::Check
   }
   loader.place(weights->memory_.data());
   if (spec.tied_embeddings) weights->embedding = weights->lm_head;
+  weights->arrange(placement, rank);
   return weights;
+}
+
+void ModelWeights::arrange(const std::vector<LayerPlacement>& placement, uint32_t rank) {
+  size_t expert_layer = 0;
+  for (LayerWeights& layer : layers) {
+    if (layer.router.n == 0) continue;
+    layer.experts.clear();
+    for (const uint32_t expert : placement[expert_layer].experts[rank])
+      layer.experts.push_back(held_[expert_layer].at(expert));
+    ++expert_layer;
+  }
+}
+
+Status ModelWeights::host(const checkpoint::Checkpoint& checkpoint, const std::vector<LayerPlacement>& placement,
+                          uint32_t rank, const kernels::OpTable& ops, kernels::ThreadPool& pool,
+                          LoadProgress* progress) {
+  Loader loader(ops, forms);
+  std::vector<HeldExperts> missing(held_.size());
+  size_t expert_layer = 0;
+  for (size_t l = 0; l < layers.size(); ++l) {
+    if (!checkpoint.spec().layers[l].experts) continue;
+    for (const uint32_t expert : placement[expert_layer].experts[rank]) {
+      if (held_[expert_layer].contains(expert)) continue;
+      loader.mlp(forms.experts, checkpoint.tensors().layers[l].experts[expert], &missing[expert_layer][expert]);
+    }
+    ++expert_layer;
+  }
+  if (loader.bytes() != 0) {
+    SWITCHYARD_ASSIGN(MemoryRegion memory, MemoryRegion::allocate(ops, loader.bytes(), "experts to take over"));
+    SWITCHYARD_TRY(loader.fill(memory.data(), pool, progress));
+    loader.place(memory.data());
+    taken_over_.push_back(std::move(memory));
+    bytes += loader.bytes();
+    for (size_t i = 0; i < held_.size(); ++i) held_[i].merge(missing[i]);
+  }
+  arrange(placement, rank);
+  return {};
 }
 
 }  // namespace switchyard::worker

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -92,6 +93,12 @@ class ModelWeights {
                                                     const kernels::OpTable& ops, kernels::ThreadPool& pool,
                                                     LoadProgress* progress, const PackedCache* cache = nullptr);
 
+  // Makes the layers' experts those that the rank has in another placement. What it holds already it keeps, also what
+  // that placement gives to others: a rank that takes over for a lost one for the second time reads nothing. On an
+  // error the layers are as they were.
+  Status host(const checkpoint::Checkpoint& checkpoint, const std::vector<LayerPlacement>& placement, uint32_t rank,
+              const kernels::OpTable& ops, kernels::ThreadPool& pool, LoadProgress* progress);
+
   WeightForms forms;
   kernels::PackedMatrix embedding;  // (vocab, hidden); the LM head's memory where they are tied
   const float* final_norm = nullptr;
@@ -102,7 +109,12 @@ class ModelWeights {
   std::string cache_error;  // why they could not be saved
 
  private:
+  using HeldExperts = std::map<uint32_t, kernels::MlpWeights>;  // by expert id
+  void arrange(const std::vector<LayerPlacement>& placement, uint32_t rank);
+
+  std::vector<HeldExperts> held_;  // (expert layers)
   MemoryRegion memory_;
+  std::vector<MemoryRegion> taken_over_;  // since
 };
 
 }  // namespace switchyard::worker

@@ -80,7 +80,7 @@ struct Bench {
     uint32_t open = 0;
     Engine* self = nullptr;
     EngineCallbacks callbacks;
-    callbacks.on_work = [&](uint64_t burst) { self->begin(burst); };
+    callbacks.on_work = [&](uint64_t epoch, uint64_t burst) { self->begin(epoch, burst); };
     callbacks.on_outputs = [&](std::vector<EngineOutput>&& outputs) {
       const double at = now();
       for (const auto& output : outputs) {
@@ -120,7 +120,7 @@ struct Bench {
     times.start = times.end = now();
     if (prefill) times.tokens = uint64_t{prompt} * mine;
     if (mine == 0) engine.stop();
-    engine.begin(1);
+    engine.begin(0, 1);
     must(engine.run());
     std::vector<Times> every(exchange.size());
     must(exchange.all_gather(&times, sizeof times, every.data()));
