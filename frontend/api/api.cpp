@@ -5,6 +5,7 @@
 #include <chrono>
 #include <variant>
 
+#include "frontend/api/constraint_checker.h"
 #include "frontend/api/embedding_job.h"
 #include "frontend/api/endpoints.h"
 #include "frontend/api/generation_job.h"
@@ -295,6 +296,7 @@ class ApiImpl final : public Api {
                 parts.admission = admission;
                 parts.arrived = arrived;
                 parts.request_id = id;
+                parts.checker = &checker_;
                 if (auto error = (preparation_.*prepare)(body, key, parts)) return *error;
                 if (pool_ == nullptr) return unavailable(why_not_ready());
                 return [job = std::make_shared<GenerationJob>(std::move(parts))](const ResponderPtr& responder) {
@@ -313,6 +315,7 @@ class ApiImpl final : public Api {
   std::atomic<bool> draining_{false};
   std::atomic<uint32_t> large_waiting_{0};
   boost::asio::thread_pool large_bodies_;
+  ConstraintChecker checker_;
 };
 
 }  // namespace

@@ -17,6 +17,29 @@ double GenerationJob::seconds_since_arrival() const {
 
 void GenerationJob::start(ResponderPtr responder) {
   responder_ = std::move(responder);
+  // The pool holds this job until the last output; the responder's callback ends it if the client goes first, and alone
+  // holds it until the constraint has been checked.
+  responder_->on_disconnect([job = shared_from_this()] {
+    if (!job->ended_) job->end("abort", 499);  // as nginx logs a client that closed its request
+  });
+  if (ended_) return;
+  if (!parts_.check) return send();
+  const Status taken = parts_.checker->check(std::move(parts_.check->constraint), responder_,
+                                             [job = weak_from_this()](const Status& verdict) {
+                                               if (const auto here = job.lock()) here->on_checked(verdict);
+                                             });
+  if (!taken.ok()) refuse(error_of(taken.error()));
+}
+
+void GenerationJob::on_checked(const Status& verdict) {
+  if (ended_) return;
+  if (verdict.ok()) return send();
+  ApiError refusal = std::move(parts_.check->refusal);
+  refusal.message += verdict.error().message;
+  refuse(refusal);
+}
+
+void GenerationJob::send() {
   const GenerationRequest& request = *parts_.request;
   for (const auto& prompt : parts_.prompts) {
     for (uint32_t i = 0; i < request.n; ++i) {
@@ -27,10 +50,6 @@ void GenerationJob::start(ResponderPtr responder) {
   last_output_.resize(choices_.size(), parts_.arrived);
   open_choices_ = choices_.size();
 
-  // The pool holds this job until the last output; the responder's callback ends it if the client goes first.
-  responder_->on_disconnect([job = shared_from_this()] {
-    if (!job->ended_) job->end("abort", 499);  // as nginx logs a client that closed its request
-  });
   for (const auto& choice : choices_) {
     if (ended_) return;
     const uint32_t index = choice->index();
@@ -124,6 +143,13 @@ void GenerationJob::complete() {
     responder_->respond({.status = 200, .body = parts_.format->whole(choices_, usage())});
   }
   end(to_string(choices_.front()->finish()), 200);
+}
+
+// As a request whose fields are wrong: it has not begun.
+void GenerationJob::refuse(const ApiError& error) {
+  ended_ = true;
+  respond_error(*responder_, error, parts_.format->errors());
+  parts_.admission.reset();
 }
 
 void GenerationJob::fail(const ApiError& error) {

@@ -6,12 +6,14 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "frontend/answers/answer_format.h"
 #include "frontend/answers/generation.h"
 #include "frontend/api/api_keys.h"
+#include "frontend/api/constraint_checker.h"
 #include "frontend/api/metrics.h"
 #include "frontend/http/http.h"
 #include "frontend/routing/rank_pool.h"
@@ -33,19 +35,24 @@ class GenerationJob : public std::enable_shared_from_this<GenerationJob> {
     std::vector<std::shared_ptr<Prompt>> prompts;
     std::vector<uint32_t> max_tokens;  // (prompts)
     std::unique_ptr<AnswerFormat> format;
+    ConstraintChecker* checker = nullptr;
+    std::optional<ConstraintCheck> check;  // of the request's constraint, to be done first
   };
 
   explicit GenerationJob(Parts parts);
   ~GenerationJob();
 
-  // Sends the sequences out and answers when they come back. Thread: where the responder may be used; so is everything
-  // below.
+  // Sends the sequences out, once their constraint has been checked, and answers when they come back. Thread: where the
+  // responder may be used; so is everything below.
   void start(ResponderPtr responder);
 
  private:
+  void on_checked(const Status& verdict);
+  void send();
   void on_output(uint32_t index, wire::Output& output);
   void stream(Choice& choice, const Delta& delta);
   void write(const std::string& events);
+  void refuse(const ApiError& error);
   void fail(const ApiError& error);
   void complete();
   void end(const char* reason, int status);

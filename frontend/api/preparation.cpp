@@ -1,6 +1,7 @@
 #include "frontend/api/preparation.h"
 
 #include <chrono>
+#include <utility>
 
 #include "frontend/answers/messages_format.h"
 #include "frontend/answers/responses_format.h"
@@ -80,6 +81,7 @@ std::optional<ApiError> Preparation::add_chat(ChatRequest& request, const char* 
   const parsing::ParserOptions& reading = *parts.prompts.back()->parsing->options;
   if (reading.inside_reasoning) begin_after(reading.reasoning->close, request.sampling);
   request.messages = request.tools = nullptr;
+  parts.check = std::exchange(request.check, std::nullopt);
   return std::nullopt;
 }
 
@@ -105,6 +107,7 @@ std::optional<ApiError> Preparation::completion(const boost::json::object& body,
   head.echo = request->echo;
   parts.format = make_completion_format(std::move(head), model_);
   request->prompts.clear();
+  parts.check = std::exchange(request->check, std::nullopt);
   parts.request = std::move(request);
   return std::nullopt;
 }

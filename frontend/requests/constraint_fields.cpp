@@ -16,8 +16,8 @@ using structured::Constraint;
 
 class ConstraintReader {
  public:
-  ConstraintReader(RequestFields& fields, const ModelFacts& model, wire::Sampling& sampling)
-      : fields_(fields), model_(model), sampling_(sampling) {}
+  ConstraintReader(RequestFields& fields, const ModelFacts& model, GenerationRequest& request)
+      : fields_(fields), model_(model), request_(request) {}
 
   void read() {
     response_format();
@@ -184,19 +184,17 @@ class ConstraintReader {
         {.kind = kind, .text = value.is_string() ? std::string(value.get_string()) : json::serialize(value)});
   }
 
-  void set(const char* field, const std::string& where, const Constraint& constraint) {
+  void set(const char* field, const std::string& where, Constraint constraint) {
     if (!fields_.ok()) return;
     if (!model_.has_tokenizer) {
       return fields_.fail(fmt::format("'{}' needs the model's tokenizer.json, which it does not have.", where), field,
                           kUnsupported);
     }
-    if (sampling_.has_constraint()) {
+    if (request_.sampling.has_constraint()) {
       return fields_.fail(fmt::format("'{}' and another field both say which form the answer must have.", where), field,
                           "invalid_value");
     }
-    if (const auto compiled = structured::compile(constraint); !compiled.ok())
-      return fields_.fail(fmt::format("{}: {}", where, compiled.error().message), field, "invalid_value");
-    wire::Constraint& out = *sampling_.mutable_constraint();
+    wire::Constraint& out = *request_.sampling.mutable_constraint();
     switch (constraint.kind) {
       case Constraint::Kind::kJsonObject: out.set_kind(wire::CONSTRAINT_JSON_OBJECT); break;
       case Constraint::Kind::kJsonSchema: out.set_kind(wire::CONSTRAINT_JSON_SCHEMA); break;
@@ -206,21 +204,22 @@ class ConstraintReader {
     }
     out.set_text(constraint.text);
     out.set_open_objects(constraint.open_objects);
+    request_.check = {std::move(constraint), invalid_request(where + ": ", field, "invalid_value")};
   }
 
   RequestFields& fields_;
   const ModelFacts& model_;
-  wire::Sampling& sampling_;
+  GenerationRequest& request_;
 };
 
 }  // namespace
 
-void read_constraint(RequestFields& fields, const ModelFacts& model, wire::Sampling& sampling) {
-  ConstraintReader(fields, model, sampling).read();
+void read_constraint(RequestFields& fields, const ModelFacts& model, GenerationRequest& request) {
+  ConstraintReader(fields, model, request).read();
 }
 
 void read_tool_choice(RequestFields& fields, const ModelFacts& model, ChatRequest& request) {
-  ConstraintReader(fields, model, request.sampling).tool_choice(request);
+  ConstraintReader(fields, model, request).tool_choice(request);
 }
 
 void begin_after(std::string_view marker, wire::Sampling& sampling) {

@@ -1,11 +1,10 @@
 // The fields of a request that say what form its answer must have: OpenAI's response_format and tool_choice, vLLM's
 // structured_outputs and its older guided_* names. At most one of them may ask for something.
 //
-// Thread: any. A constraint is compiled here for its errors alone, in the bounds of common/structured/constraint.h.
+// Thread: any. Nothing here looks into a constraint's text: the request's `check` says what is still to be done.
 #pragma once
 
-#include <boost/json/value.hpp>
-#include <string>
+#include <string_view>
 
 #include "common/wire/switchyard.pb.h"
 #include "frontend/requests/request_fields.h"
@@ -13,8 +12,8 @@
 
 namespace switchyard::frontend {
 
-// All of them but tool_choice, into sampling.constraint.
-void read_constraint(RequestFields& fields, const ModelFacts& model, wire::Sampling& sampling);
+// All of them but tool_choice, into sampling.constraint and check.
+void read_constraint(RequestFields& fields, const ModelFacts& model, GenerationRequest& request);
 
 // tool_choice "required": a JSON array of {"name","parameters"} of its tools, as vLLM; a named function: its arguments
 // as a JSON object. Other values are not looked at. After read_constraint().

@@ -246,7 +246,9 @@ std::optional<ApiError> parse_messages(const json::object& body, const ModelFact
     if (!stop->is_array()) return wrong_field("stop_sequences", "an array of strings");
     chat["stop"] = *stop;
   }
-  return translated(parse_chat(chat, model, request));
+  if (auto error = translated(parse_chat(chat, model, request))) return error;
+  if (request.check) request.check->refusal = in_words_of(std::move(request.check->refusal), kNames);
+  return std::nullopt;
 }
 
 std::optional<ApiError> parse_messages_prompt(const json::object& body, ChatRequest& request) {

@@ -271,7 +271,7 @@ std::optional<ApiError> parse_completion(const json::object& body, const ModelFa
   read_sampling(fields, model, request);
   request.echo = fields.boolean("echo").value_or(false);
   request.add_special_tokens = fields.boolean("add_special_tokens").value_or(true);
-  read_constraint(fields, model, request.sampling);
+  read_constraint(fields, model, request);
   if (fields.find("suffix") != nullptr)
     fields.fail("'suffix' is not supported by this model.", "suffix", "unsupported_parameter");
   if (const auto best_of = fields.integer("best_of", 1, kChoicesMax); best_of && *best_of != request.n)
@@ -323,7 +323,7 @@ std::optional<ApiError> parse_chat(const json::object& body, const ModelFacts& m
       fields.fail("'top_logprobs' needs 'logprobs' to be true.", "top_logprobs", "invalid_value");
     request.sampling.set_top_logprobs(static_cast<uint32_t>(*count));
   }
-  read_constraint(fields, model, request.sampling);
+  read_constraint(fields, model, request);
   read_tool_choice(fields, model, request);
   return fields.error();
 }

@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "common/structured/constraint.h"
 #include "common/wire/switchyard.pb.h"
 #include "frontend/http/errors.h"
 
@@ -31,6 +32,12 @@ struct ModelFacts {
   wire::Pooling pooling = wire::POOLING_LAST;  // of embeddings
 };
 
+// A constraint whose text has not been looked into yet: that takes too long for a thread with streams.
+struct ConstraintCheck {
+  structured::Constraint constraint;
+  ApiError refusal;  // if it cannot be compiled; why comes behind its message
+};
+
 // What both kinds of request have.
 struct GenerationRequest {
   bool stream = false;
@@ -47,7 +54,8 @@ struct GenerationRequest {
   bool include_stop_str_in_output = false;
   bool skip_special_tokens = true;
   bool return_token_ids = false;
-  std::optional<int32_t> priority;  // lower first
+  std::optional<int32_t> priority;       // lower first
+  std::optional<ConstraintCheck> check;  // of sampling.constraint
 };
 
 struct CompletionRequest : GenerationRequest {

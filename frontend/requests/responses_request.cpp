@@ -286,6 +286,7 @@ std::optional<ApiError> parse_responses(const json::object& body, const ModelFac
   }
   chat["messages"] = std::move(conversation.messages());
   if (auto error = parse_chat(chat, model, request)) return in_words_of(std::move(*error), kNames);
+  if (request.check) request.check->refusal = in_words_of(std::move(request.check->refusal), kNames);
   request.max_tokens_field = "max_output_tokens";
   say(body, model, request, request.said);
   return std::nullopt;
