@@ -11,15 +11,18 @@ namespace {
 
 // RFC 3339, sections 5.6 and 5.7.
 constexpr const char* kDate =
-    "[12]\\d{3}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\\d|30)|02-(?:0[1-9]|1\\d|2["
-    "0-8]))";
+    "(?:[12]\\d{3}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\\d|30)|02-(?:0[1-9]|"
+    "1\\d|"
+    "2[0-8]))|(?:[12]\\d(?:0[48]|[2468][048]|[13579][26])|(?:1[26]|2[048])00)-02-29)";
 constexpr const char* kTime =
     "(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d{1,9})?(?:Z|[+-](?:[01]\\d|2[0-3]):[0-5]\\d)";
 // RFC 1123, section 2.1.
 constexpr const char* kLabel = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,30}[A-Za-z0-9])?";
 // RFC 2673, section 3.2.
 constexpr const char* kByte = "(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)";
-constexpr const char* kPath = "[A-Za-z0-9._~!$&'()*+,;=:@/-]*";
+constexpr const char* kPath = "(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*";
+// RFC 5322, section 3.2.3.
+constexpr const char* kAtoms = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]{1,20}";
 
 // RFC 4291, section 2.2: eight groups, or fewer with one "::".
 std::string ipv6() {
@@ -41,10 +44,9 @@ std::string format_regex(std::string_view format) {
   if (format == "date-time") return fmt::format("{}T{}", kDate, kTime);
   // ISO 8601, as RFC 3339's appendix A has it.
   if (format == "duration")
-    return "P(?:\\d{1,6}W|\\d{1,6}Y(?:\\d{1,6}M(?:\\d{1,6}D)?)?|\\d{1,6}M(?:\\d{1,6}D)?|\\d{1,6}D|"
-           "T(?:\\d{1,6}H(?:\\d{1,6}M(?:\\d{1,6}S)?)?|\\d{1,6}M(?:\\d{1,6}S)?|\\d{1,6}S))";
-  if (format == "email")
-    return fmt::format("[A-Za-z0-9_+-]{{1,20}}(?:\\.[A-Za-z0-9_+-]{{1,20}}){{0,2}}@{0}(?:\\.{0}){{1,3}}", kLabel);
+    return fmt::format("P(?:{0}W|(?:{0}Y(?:{0}M(?:{0}D)?)?|{0}M(?:{0}D)?|{0}D)(?:{1})?|{1})", "\\d{1,6}",
+                       "T(?:\\d{1,6}H(?:\\d{1,6}M(?:\\d{1,6}S)?)?|\\d{1,6}M(?:\\d{1,6}S)?|\\d{1,6}S)");
+  if (format == "email") return fmt::format("{1}(?:\\.{1}){{0,2}}@{0}(?:\\.{0}){{1,3}}", kLabel, kAtoms);
   if (format == "hostname") return fmt::format("{0}(?:\\.{0}){{0,6}}", kLabel);
   if (format == "ipv4") return fmt::format("{0}\\.{0}\\.{0}\\.{0}", kByte);
   if (format == "ipv6") return ipv6();

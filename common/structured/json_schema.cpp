@@ -44,6 +44,17 @@ std::string child(const std::string& pointer, std::string_view key) {
   return pointer + "/" + escaped;
 }
 
+// Whether something within it refers to "#...": under an "$id" that is not the root.
+bool has_own_reference(const json::value& value) {
+  if (const json::array* list = value.if_array()) return std::any_of(list->begin(), list->end(), has_own_reference);
+  const json::object* object = value.if_object();
+  if (object == nullptr) return false;
+  const json::value* reference = object->if_contains("$ref");
+  if (reference != nullptr && reference->is_string() && reference->get_string().starts_with('#')) return true;
+  return std::any_of(object->begin(), object->end(),
+                     [](const auto& member) { return has_own_reference(member.value()); });
+}
+
 class SchemaCompiler {
  public:
   SchemaCompiler(const json::value& root, SchemaOptions options)
@@ -82,6 +93,12 @@ class SchemaCompiler {
     return Error{error.code, fmt::format("{}: {}", at.empty() ? "/" : at, error.message)};
   }
 
+  // Merged schemas have the root's, too.
+  bool is_id_of_root(const json::value& id) const {
+    const json::object* root = root_.if_object();
+    return root != nullptr && root->contains("$id") && root->at("$id") == id;
+  }
+
   Result<Expr> compile(const json::value& schema, const std::string& at) {
     if (depth_ >= kSchemaDepthMax) return at_place(at, {Errc::kTooLarge, "schemas are nested too deep"});
     if (++count_ > kSchemasMax || grammar_.overflowed())
@@ -100,6 +117,10 @@ class SchemaCompiler {
     if (const json::value* unique = schema.if_contains("uniqueItems");
         unique != nullptr && *unique != json::value(false))
       return unsupported(at, "uniqueItems");
+    if (const json::value* id = schema.if_contains("$id"); id != nullptr && id->is_string() && !is_id_of_root(*id) &&
+                                                           !id->get_string().starts_with('#') &&
+                                                           has_own_reference(json::value(schema)))
+      return unsupported(at, "$id", "of a part of the schema that has references of its own ");
     if (schema.contains("$ref")) return compile_reference(schema, at);
     for (const char* keyword : {"allOf", "anyOf", "oneOf"})
       if (schema.contains(keyword)) return compile_combination(schema, keyword, at);

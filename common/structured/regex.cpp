@@ -21,7 +21,16 @@ CharacterSet word_characters() {
 }
 CharacterSet spaces() {
   CharacterSet set{'\t', '\r'};  // \t \n \v \f \r
-  set.add(' ', ' ');
+  // ECMA-262, WhiteSpace and LineTerminator; the general category Zs of The Unicode Standard.
+  for (const uint32_t c : {0x20U, 0xA0U, 0x1680U, 0x2028U, 0x2029U, 0x202FU, 0x205FU, 0x3000U, 0xFEFFU}) set.add(c, c);
+  set.add(0x2000, 0x200A);
+  return set;
+}
+
+CharacterSet line_terminators() {
+  CharacterSet set{'\n', '\n'};
+  set.add('\r', '\r');
+  set.add(0x2028, 0x2029);
   return set;
 }
 
@@ -88,7 +97,7 @@ class RegexParser {
         SWITCHYARD_ASSIGN(const CharacterSet set, character_class());
         return write_(grammar_, set);
       }
-      case '.': ++at_; return write_(grammar_, CharacterSet('\n', '\n').complement());
+      case '.': ++at_; return write_(grammar_, line_terminators().complement());
       case '\\': {
         SWITCHYARD_ASSIGN(const CharacterSet set, escape(false));
         return write_(grammar_, set);

@@ -1,8 +1,8 @@
 // Regular expressions as grammars: the syntax that ECMAScript, Python and Rust share. Characters and escapes (\n \t \r
-// \f \v \0 \xHH \uHHHH \u{H} \cX), classes with ranges, \d \w \s (ASCII, as ECMAScript's \d and \w; \s adds nothing
-// beyond ASCII) and their complements, `.` (all but \n), groups with and without names, alternation, greedy and lazy
-// quantifiers (the same language), ^ and $ at the ends of the whole or of its alternatives. Refused by name:
-// lookarounds, backreferences, \b \B \p \P, flags, atomic groups, anchors elsewhere.
+// \f \v \0 \xHH \uHHHH \u{H} \cX), classes with ranges, \d \w \s (as ECMAScript: \d and \w are ASCII, \s is not)
+// and their complements, `.` (no line terminator, of which ECMAScript has four), groups with and without names,
+// alternation, greedy and lazy quantifiers (the same language), ^ and $ at the ends of the whole or of its
+// alternatives. Refused by name: lookarounds, backreferences, \b \B \p \P, flags, atomic groups, anchors elsewhere.
 //
 // Thread: any. Bounds: groups nest to kRegexDepthMax.
 #pragma once

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "common/structured/number_range.h"
 
@@ -80,6 +81,25 @@ const json::array* values_of(const json::object& schema, json::array& one) {
   const json::value* list = schema.if_contains("enum");
   return list == nullptr ? nullptr : list->if_array();
 }
+
+// What array items are held to, one schema after another, and what holds for those behind.
+struct ItemSchemas {
+  json::array prefix;
+  std::optional<json::value> rest;
+
+  static Result<ItemSchemas> of(const json::object& schema) {
+    ItemSchemas items;
+    if (const json::value* prefix = schema.if_contains("prefixItems")) {
+      if (!prefix->is_array()) return Error{Errc::kInvalid, "\"prefixItems\" must be an array of schemas"};
+      items.prefix = prefix->get_array();
+    }
+    if (const json::value* rest = schema.if_contains("items")) items.rest = *rest;
+    return items;
+  }
+  json::value at(size_t index) const {
+    return index < prefix.size() ? prefix[index] : rest.value_or(json::value(true));
+  }
+};
 
 Error cannot_merge(std::string_view keyword) {
   return Error{Errc::kInvalid,
@@ -202,6 +222,22 @@ Result<json::value> SchemaParts::merge(const json::value& a, const json::value& 
   return result;
 }
 
+// "items" is about what is behind the prefix of its own schema.
+Status SchemaParts::merge_items(json::object& x, json::object& y) {
+  SWITCHYARD_ASSIGN(const ItemSchemas first, ItemSchemas::of(x));
+  SWITCHYARD_ASSIGN(const ItemSchemas second, ItemSchemas::of(y));
+  json::array prefix;
+  for (size_t i = 0; i < std::max(first.prefix.size(), second.prefix.size()); ++i) {
+    SWITCHYARD_ASSIGN(json::value both, merge(first.at(i), second.at(i)));
+    prefix.push_back(std::move(both));
+  }
+  for (const char* keyword : {"prefixItems", "items"}) y.erase(keyword);
+  x["prefixItems"] = std::move(prefix);
+  if (!first.rest && !second.rest) return {};
+  SWITCHYARD_ASSIGN(x["items"], merge(first.rest.value_or(json::value(true)), second.rest.value_or(json::value(true))));
+  return {};
+}
+
 Result<json::value> SchemaParts::merge_both(const json::value& a, const json::value& b) {
   if (a.is_bool()) return a.get_bool() ? b : a;
   if (b.is_bool()) return b.get_bool() ? a : b;
@@ -215,6 +251,10 @@ Result<json::value> SchemaParts::merge_both(const json::value& a, const json::va
   // A closed object knows its own properties alone.
   for (const auto& [closed, other] : {std::pair{&x, &y}, std::pair{&y, &x}}) {
     if (!closed->contains("additionalProperties")) continue;
+    const json::value* patterns = other->if_contains("patternProperties");
+    const json::value* own_patterns = closed->if_contains("patternProperties");
+    if (patterns != nullptr && (own_patterns == nullptr || *own_patterns != *patterns))
+      return cannot_merge("additionalProperties");
     const json::value* more = other->if_contains("properties");
     if (more == nullptr || !more->is_object()) continue;
     const json::value* own = closed->if_contains("properties");
@@ -223,6 +263,7 @@ Result<json::value> SchemaParts::merge_both(const json::value& a, const json::va
         return cannot_merge("additionalProperties");
     }
   }
+  if (x.contains("prefixItems") || y.contains("prefixItems")) SWITCHYARD_TRY(merge_items(x, y));
   for (const auto& member : y) {
     const std::string_view keyword = member.key();
     json::value* own = x.if_contains(keyword);

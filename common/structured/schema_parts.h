@@ -47,6 +47,7 @@ class SchemaParts {
 
  private:
   Result<boost::json::value> without_reference(const boost::json::value& schema);
+  Status merge_items(boost::json::object& x, boost::json::object& y);
   Result<boost::json::value> merge_both(const boost::json::value& a, const boost::json::value& b);
 
   const boost::json::value& root_;
