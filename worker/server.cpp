@@ -78,6 +78,8 @@ structured::Constraint to_constraint(const wire::Constraint& from) {
   to.text = from.text();
   to.open_objects = from.open_objects();
   to.begins_after = from.begins_after();
+  to.reasoning_opens = from.reasoning_opens();
+  to.in_harmony = from.in_harmony();
   return to;
 }
 

@@ -4,8 +4,9 @@
 
 #include <algorithm>
 #include <boost/json/parse.hpp>
-#include <map>
+#include <optional>
 
+#include "common/structured/before_answer.h"
 #include "common/structured/ebnf.h"
 #include "common/structured/json_schema.h"
 #include "common/structured/regex.h"
@@ -62,51 +63,25 @@ Result<Grammar> grammar_of(const Constraint& constraint) {
   return Error{Errc::kInvalid, "a kind of constraint that is not known"};
 }
 
-// Anything up to the first occurrence of the marker, which may be a special token, but no other special tokens: as the
-// automaton of Knuth, Morris and Pratt: a rule for each number of bytes of the marker that were just read. Their calls
-// stand in last place, and cost no stack.
-Expr up_to(Grammar& grammar, const std::string& marker) {
-  const size_t length = marker.size();
-  std::vector<Rule> states;
-  for (size_t i = 0; i < length; ++i)
-    states.push_back(grammar.add_rule("the text before the answer", Grammar::Calls::kShared));
-  for (size_t read = 0; read < length; ++read) {
-    std::map<size_t, ByteSet> targets;
-    for (uint32_t byte = 0; byte < 256; ++byte) {
-      if (byte == static_cast<uint8_t>(Vocabulary::kSpecial)) continue;
-      const std::string seen = marker.substr(0, read) + static_cast<char>(byte);
-      size_t next = seen.size();
-      while (!marker.starts_with(std::string_view(seen).substr(seen.size() - next))) --next;
-      targets[next].set(byte);
-    }
-    std::vector<Expr> choices;
-    for (const auto& [next, bytes] : targets) {
-      const Expr after = next == length ? grammar.empty() : grammar.call(states[next]);
-      choices.push_back(grammar.sequence({grammar.bytes(bytes), after}));
-    }
-    choices.push_back(grammar.literal(Vocabulary::kSpecial + marker));
-    grammar.define(states[read], grammar.choice(std::move(choices)));
-  }
-  return grammar.call(states[0]);
-}
-
 }  // namespace
 
 Result<Automaton> compile(const Constraint& constraint) {
-  constexpr size_t kMarkerMax = 64;
-  constexpr uint32_t kLineBreaksMax = 3;
   if (constraint.text.size() > Constraint::kTextMax)
     return Error{Errc::kTooLarge,
                  fmt::format("{} bytes are more than {}", constraint.text.size(), Constraint::kTextMax)};
-  if (constraint.begins_after.size() > kMarkerMax)
+  if (constraint.begins_after.size() > kMarkerMax || constraint.reasoning_opens.size() > kMarkerMax)
     return Error{Errc::kTooLarge, "the marker before the answer is too long"};
   SWITCHYARD_ASSIGN(Grammar grammar, grammar_of(constraint));
-  if (!constraint.begins_after.empty()) {
-    const Expr before = up_to(grammar, constraint.begins_after);
-    const Expr breaks = grammar.repeat(grammar.literal("\n"), 0, kLineBreaksMax);
+  std::optional<Expr> before;
+  if (constraint.in_harmony) {
+    before = harmony_before_answer(grammar);
+  } else if (!constraint.begins_after.empty()) {
+    before = reasoning(grammar, constraint.reasoning_opens, constraint.begins_after);
+  }
+  if (before) {
     const Rule answer = grammar.root();
     const Rule all = grammar.add_rule("the answer", Grammar::Calls::kShared);
-    grammar.define(all, grammar.sequence({before, breaks, grammar.call(answer)}));
+    grammar.define(all, grammar.sequence({*before, grammar.call(answer)}));
     grammar.set_root(all);
   }
   return Automaton::compile(grammar);

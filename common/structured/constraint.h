@@ -31,6 +31,12 @@ struct Constraint {
   // The answer begins behind the first of these bytes ("</think>") and line breaks; before them anything goes.
   // "" = at once.
   std::string begins_after = {};
+  // Not "": that holds for a text that begins with these bytes ("<think>"); one that does not is the answer at once.
+  std::string reasoning_opens = {};
+  // The answer is the text of harmony's final message, behind any number of analysis messages. The text begins behind
+  // "<|start|>assistant". Source: github.com/openai/harmony, docs/format.md; before the message's text gpt-oss also
+  // writes <|constrain|>json.
+  bool in_harmony = false;
 
   bool operator==(const Constraint&) const = default;
 };

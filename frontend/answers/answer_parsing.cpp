@@ -33,7 +33,8 @@ std::shared_ptr<const AnswerParsing> parsing_of_chat(const ModelParsing& model, 
   options->reasoning = model.reasoning;
   options->inside_reasoning = model.reasoning != nullptr && parsing::begins_inside(*model.reasoning, prompt);
   options->calls = model.calls;
-  if (model.calls != nullptr && !chat.tools.is_null()) {
+  // A text of a given form has no calls, whatever it says.
+  if (model.calls != nullptr && !chat.tools.is_null() && !chat.sampling.has_constraint()) {
     options->call_mode = parsing::CallMode::kWritten;
     options->types = parsing::ParameterTypes(chat.tools);
   }

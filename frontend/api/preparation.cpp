@@ -77,9 +77,7 @@ std::optional<ApiError> Preparation::add_chat(ChatRequest& request, const char* 
   auto ids = model_->tokenizer()->encode(*text, false);
   if (auto error = add_prompt(request, field, std::move(ids), "", parts)) return error;
   parts.prompts.back()->parsing = parsing_of_chat(model_->parsing(), request, *text);
-  // The form that is asked for is that of the answer, behind the reasoning that the prompt has opened.
-  const parsing::ParserOptions& reading = *parts.prompts.back()->parsing->options;
-  if (reading.inside_reasoning) begin_after(reading.reasoning->close, request.sampling);
+  if (const auto* reasoning = model_->parsing().reasoning) begin_behind_reasoning(*reasoning, *text, request.sampling);
   request.messages = request.tools = nullptr;
   parts.check = std::exchange(request.check, std::nullopt);
   return std::nullopt;

@@ -7,6 +7,8 @@
 #include <utility>
 
 #include "common/structured/constraint.h"
+#include "frontend/parsing/json_scan.h"
+#include "frontend/parsing/parser.h"
 
 namespace switchyard::frontend {
 namespace {
@@ -222,8 +224,18 @@ void read_tool_choice(RequestFields& fields, const ModelFacts& model, ChatReques
   ConstraintReader(fields, model, request).tool_choice(request);
 }
 
-void begin_after(std::string_view marker, wire::Sampling& sampling) {
-  if (sampling.has_constraint()) sampling.mutable_constraint()->set_begins_after(std::string(marker));
+void begin_behind_reasoning(const parsing::ReasoningFormat& format, std::string_view prompt, wire::Sampling& sampling) {
+  if (!sampling.has_constraint()) return;
+  wire::Constraint& constraint = *sampling.mutable_constraint();
+  std::string_view written = prompt;
+  while (!written.empty() && parsing::is_space(written.back())) written.remove_suffix(1);
+  if (format.open.empty()) {  // harmony; a prompt may have written the answer's header
+    constraint.set_in_harmony(!written.ends_with("<|message|>"));
+    return;
+  }
+  if (written.ends_with(format.close)) return;
+  constraint.set_begins_after(std::string(format.close));
+  if (!parsing::begins_inside(format, prompt)) constraint.set_reasoning_opens(std::string(format.open));
 }
 
 }  // namespace switchyard::frontend

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "common/wire/switchyard.pb.h"
+#include "frontend/parsing/formats.h"
 #include "frontend/requests/request_fields.h"
 #include "frontend/requests/request_parsing.h"
 
@@ -19,7 +20,8 @@ void read_constraint(RequestFields& fields, const ModelFacts& model, GenerationR
 // as a JSON object. Other values are not looked at. After read_constraint().
 void read_tool_choice(RequestFields& fields, const ModelFacts& model, ChatRequest& request);
 
-// The constraint, if there is one, begins behind the marker that ends the model's reasoning.
-void begin_after(std::string_view marker, wire::Sampling& sampling);
+// The constraint, if there is one, is about the answer behind the model's reasoning, which the prompt has opened, or
+// closed, or left to the model. prompt: as rendered.
+void begin_behind_reasoning(const parsing::ReasoningFormat& format, std::string_view prompt, wire::Sampling& sampling);
 
 }  // namespace switchyard::frontend

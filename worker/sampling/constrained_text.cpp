@@ -18,8 +18,9 @@ void ConstrainedText::accept(int32_t token) {
 void ConstrainedText::prepare() {
   if (!status_.ok()) return;
   status_ = matcher_.fill_mask(mask_);
-  if (matcher_.may_end())
-    for (const int32_t id : stop_token_ids_) structured::set_bit(mask_, id);
+  // A stop token that is a text as well ends the sequence all the same.
+  for (const int32_t id : stop_token_ids_)
+    matcher_.may_end() ? structured::set_bit(mask_, id) : structured::clear_bit(mask_, id);
   const bool none = std::all_of(mask_.begin(), mask_.end(), [](uint32_t word) { return word == 0; });
   if (status_.ok() && none)
     status_ =
