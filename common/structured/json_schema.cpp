@@ -9,8 +9,10 @@
 #include "common/structured/automaton.h"
 #include "common/structured/formats.h"
 #include "common/structured/json_text.h"
+#include "common/structured/multiples.h"
 #include "common/structured/number_range.h"
 #include "common/structured/object_members.h"
+#include "common/structured/object_shape.h"
 #include "common/structured/regex.h"
 #include "common/structured/schema_parts.h"
 
@@ -18,6 +20,10 @@ namespace switchyard::structured {
 namespace {
 
 namespace json = boost::json;
+using schema_error::at_place;
+using schema_error::child;
+using schema_error::fail;
+using schema_error::unsupported;
 
 constexpr uint32_t kCountMax = 20000;  // of characters, items or properties that a bound may name
 
@@ -27,22 +33,14 @@ constexpr std::string_view kUnsupported[] = {"$dynamicRef",
                                              "if",
                                              "then",
                                              "else",
-                                             "dependentRequired",
                                              "dependentSchemas",
                                              "dependencies",
-                                             "propertyNames",
                                              "unevaluatedProperties",
                                              "unevaluatedItems",
                                              "additionalItems",
                                              "contains",
                                              "minContains",
                                              "maxContains"};
-
-std::string child(const std::string& pointer, std::string_view key) {
-  std::string escaped;
-  for (const char c : key) escaped += c == '~' ? "~0" : c == '/' ? "~1" : std::string(1, c);
-  return pointer + "/" + escaped;
-}
 
 // Whether something within it refers to "#...": under an "$id" that is not the root.
 bool has_own_reference(const json::value& value) {
@@ -58,7 +56,7 @@ bool has_own_reference(const json::value& value) {
 class SchemaCompiler {
  public:
   SchemaCompiler(const json::value& root, SchemaOptions options)
-      : root_(root), options_(options), parts_(root), text_(grammar_) {}
+      : root_(root), options_(options), parts_(root), text_(grammar_), multiples_(grammar_) {}
 
   Result<Grammar> run() {
     const Rule rule = grammar_.add_rule("the schema", Grammar::Calls::kShared);
@@ -81,17 +79,6 @@ class SchemaCompiler {
     std::string pointer;
     Rule rule;
   };
-
-  static Error fail(const std::string& at, std::string_view keyword, std::string_view what,
-                    Errc code = Errc::kInvalid) {
-    return Error{code, fmt::format("{}: \"{}\" {}", child(at, keyword), keyword, what)};
-  }
-  static Error unsupported(const std::string& at, std::string_view keyword, std::string_view when = "") {
-    return fail(at, keyword, fmt::format("{}is not supported", when));
-  }
-  static Error at_place(const std::string& at, const Error& error) {
-    return Error{error.code, fmt::format("{}: {}", at.empty() ? "/" : at, error.message)};
-  }
 
   // Merged schemas have the root's, too.
   bool is_id_of_root(const json::value& id) const {
@@ -242,11 +229,28 @@ class SchemaCompiler {
   }
 
   Result<Expr> compile_number(const json::object& schema, bool integer, const std::string& at) {
+    NumberForm form{.integer = integer};
     if (const json::value* factor = schema.if_contains("multipleOf")) {
       const auto decimal = Decimal::of(*factor);
-      if (!decimal.ok() || decimal->whole != "1" || !decimal->fraction.empty() || decimal->negative)
-        return unsupported(at, "multipleOf", "other than 1 ");
-      integer = true;
+      if (!decimal.ok() || decimal->negative || decimal->is_zero())
+        return fail(at, "multipleOf", "must be a number above 0");
+      const bool power = decimal->whole.empty() &&
+                         decimal->fraction.find_first_not_of('0') + 1 == decimal->fraction.size() &&
+                         decimal->fraction.back() == '1' && decimal->fraction.size() <= kFractionDigits;
+      const auto whole = Multiples::Factor::of(*decimal);
+      if (!power && !whole)
+        return unsupported(at, "multipleOf",
+                           fmt::format("other than whole numbers up to {} and powers of ten ", Multiples::kFactorMax));
+      if (power) {
+        form.fraction_digits = static_cast<uint32_t>(decimal->fraction.size());
+      } else {
+        form.integer = true;
+        if (whole->factor != 1 || whole->zeros != 0) {
+          form.sizes = [this, whole](const std::string& least, const std::string& most) {
+            return multiples_.between(*whole, least, most);
+          };
+        }
+      }
     }
     NumberBounds bounds;
     for (const char* keyword : {"minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"}) {
@@ -261,9 +265,12 @@ class SchemaCompiler {
       else
         bounds.lower_most(*decimal, exclusive);
     }
-    if (bounds.none()) return integer ? text_.integer() : text_.number();
+    if (bounds.none() && !form.sizes) {
+      if (form.integer) return text_.integer();
+      if (form.fraction_digits == kFractionDigits) return text_.number();
+    }
     const Rule rule = grammar_.add_rule(fmt::format("the number at {}", at), Grammar::Calls::kInlined);
-    grammar_.define(rule, number_within(grammar_, bounds, integer));
+    grammar_.define(rule, number_within(grammar_, bounds, form));
     return grammar_.call(rule);
   }
 
@@ -364,53 +371,34 @@ class SchemaCompiler {
   Result<Expr> compile_object(const json::object& schema, const std::string& at) {
     SWITCHYARD_ASSIGN(const auto least, count(schema, "minProperties", at));
     SWITCHYARD_ASSIGN(const auto most, count(schema, "maxProperties", at));
+    if (ObjectShape::is_any(schema)) return text_.object();
+    SWITCHYARD_ASSIGN(const ObjectShape shape, ObjectShape::of(schema, parts_, options_.closed, at));
+    if (shape.impossible) return grammar_.never();
+    Expr other = text_.value();
+    if (shape.others != nullptr) {
+      SWITCHYARD_ASSIGN(other, compile(*shape.others, child(at, "additionalProperties")));
+    }
     MemberRules members(grammar_, text_);
     std::vector<std::string> names;
-    const json::value* properties = schema.if_contains("properties");
-    const json::value* additional = schema.if_contains("additionalProperties");
-    const json::value* patterns = schema.if_contains("patternProperties");
-    const json::value* required = schema.if_contains("required");
-    const bool names_some = properties != nullptr || patterns != nullptr;
-    const bool open = additional != nullptr ? *additional != json::value(false) : !(options_.closed && names_some);
-    if (!names_some && additional == nullptr && required == nullptr && !least && !most) return text_.object();
-
-    std::vector<std::string> needed;
-    if (required != nullptr) {
-      if (!required->is_array()) return fail(at, "required", "must be an array of strings");
-      for (const json::value& name : required->get_array()) {
-        if (!name.is_string()) return fail(at, "required", "must be an array of strings");
-        needed.emplace_back(name.get_string());
+    const std::string here = child(at, "properties");
+    for (const ObjectShape::Member& member : shape.members) {
+      Expr value = other;
+      if (member.schema != nullptr) {
+        SWITCHYARD_ASSIGN(value, compile(*member.schema, child(here, member.name)));
       }
+      names.push_back(member.name);
+      members.add(member.name, value, member.required);
     }
-    const auto is_needed = [&](std::string_view name) {
-      return std::find(needed.begin(), needed.end(), name) != needed.end();
-    };
-    if (properties != nullptr) {
-      if (!properties->is_object()) return fail(at, "properties", "must be an object of schemas");
-      const std::string here = child(at, "properties");
-      for (const auto& property : properties->get_object()) {
-        const std::string name(property.key());
-        SWITCHYARD_ASSIGN(const Expr value, compile(property.value(), child(here, name)));
-        names.push_back(name);
-        members.add(name, value, is_needed(name));
-      }
-    }
-    Expr other = text_.value();
-    if (additional != nullptr && open) {
-      SWITCHYARD_ASSIGN(other, compile(*additional, child(at, "additionalProperties")));
-    }
-    for (const std::string& name : needed) {
-      if (std::find(names.begin(), names.end(), name) != names.end()) continue;
-      if (additional != nullptr && !open)
-        return fail(at, "required", fmt::format("names \"{}\", which additionalProperties forbids", name));
-      if (patterns != nullptr)
-        return unsupported(at, "required", fmt::format("of \"{}\" beside \"patternProperties\" ", name));
-      names.push_back(name);
-      members.add(name, other, true);
-    }
-    if (patterns != nullptr) {
-      SWITCHYARD_TRY(add_pattern(*patterns, additional != nullptr && open, names, at, members));
-    } else if (open) {
+    for (const auto& [name, required] : shape.dependencies) members.depend(name, required);
+    if (shape.patterns != nullptr) {
+      SWITCHYARD_TRY(add_pattern(*shape.patterns, shape.others != nullptr, names, at, members));
+    } else if (shape.open && shape.other_names != nullptr) {
+      const std::string place = child(at, "propertyNames");
+      const auto of_strings = parts_.merge(*shape.other_names, json::value{{"type", "string"}});
+      if (!of_strings.ok()) return at_place(place, of_strings.error());
+      SWITCHYARD_ASSIGN(const Expr key, compile(*of_strings, place));
+      members.set_others(key, other);
+    } else if (shape.open) {
       members.set_others(text_.string_but(names), other);
     }
     const auto body = members.build(least.value_or(0), most);
@@ -466,6 +454,7 @@ class SchemaCompiler {
   Grammar grammar_;
   SchemaParts parts_;
   JsonText text_;
+  Multiples multiples_;
   std::map<std::string, Rule> references_;
   std::vector<Reference> waiting_;
   uint32_t depth_ = 0;

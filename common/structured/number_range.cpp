@@ -5,8 +5,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "common/structured/json_text.h"
-
 namespace switchyard::structured {
 namespace {
 
@@ -25,8 +23,15 @@ bool all_zeros(std::string_view digits) { return digits.find_first_not_of('0') =
 // Sizes within [least, most], where either may be open.
 class SizeRange {
  public:
-  SizeRange(Grammar& grammar, Decimal least, bool above, std::optional<Decimal> most, bool below, bool integer)
-      : g_(grammar), least_(std::move(least)), most_(std::move(most)), above_(above), below_(below), integer_(integer) {
+  SizeRange(Grammar& grammar, Decimal least, bool above, std::optional<Decimal> most, bool below,
+            const NumberForm& form)
+      : g_(grammar),
+        least_(std::move(least)),
+        most_(std::move(most)),
+        above_(above),
+        below_(below),
+        form_(form),
+        integer_(form.integer) {
     // Whole numbers: the bounds become whole ones, and belong to the range.
     if (!integer_) return;
     if (!least_.fraction.empty() || above_) increment(least_.whole);
@@ -50,12 +55,13 @@ class SizeRange {
     if (most_) {
       const int order = compare_sizes(least_, *most_);
       if (order > 0 || (order == 0 && (above_ || below_))) return g_.never();
-      if (least_.whole == most_->whole) return with_fraction(written(least_.whole), between());
     }
+    if (form_.sizes) return form_.sizes(least_.whole, most_ ? most_->whole : std::string(kIntegerDigits, '9'));
+    if (most_ && least_.whole == most_->whole) return with_fraction(written(least_.whole), between());
     std::vector<Expr> choices;
     choices.push_back(with_fraction(written(least_.whole), at_least()));
     if (most_) choices.push_back(with_fraction(written(most_->whole), at_most()));
-    choices.push_back(with_fraction(inner_wholes(), Fraction{true, any_digits(1)}));
+    choices.push_back(with_fraction(inner_wholes(), Fraction{true, any_digits(1, 0)}));
     return g_.choice(std::move(choices));
   }
 
@@ -136,17 +142,23 @@ class SizeRange {
                       g_.sequence({digit(b, b), same_length(zeros, high.substr(1))})});
   }
 
-  // Digits behind the point. `least`: how many there must be at least. They may be one more than a bound has.
-  Expr any_digits(uint32_t least) { return g_.repeat(digit(0, 9), least, kFractionDigits); }
-  Expr not_all_zeros() { return g_.sequence({g_.repeat(digit(0, 0), 0, kFractionDigits), digit(1, 9), any_digits(0)}); }
+  // Digits behind the point, `used` of which were read. `least`: how many there must be at least.
+  uint32_t room(uint32_t used) const { return form_.fraction_digits > used ? form_.fraction_digits - used : 0; }
+  Expr any_digits(uint32_t least, uint32_t used) { return g_.repeat(digit(0, 9), least, room(used)); }
+  Expr zeros(uint32_t least, uint32_t used) { return g_.repeat(digit(0, 0), least, room(used)); }
+  Expr not_all_zeros(uint32_t used) {
+    if (room(used) == 0) return g_.never();
+    return g_.choice(
+        {g_.sequence({digit(1, 9), any_digits(0, used + 1)}), g_.sequence({digit(0, 0), not_all_zeros(used + 1)})});
+  }
 
   Fraction at_least() {
     const std::string& f = least_.fraction;
-    return {f.empty() && !above_, digits_at_least(f, 1)};
+    return {f.empty() && !above_, digits_at_least(f, 1, 0)};
   }
   Fraction at_most() {
     const std::string& f = most_->fraction;
-    return {!f.empty() || !below_, digits_at_most(f, 1)};
+    return {!f.empty() || !below_, digits_at_most(f, 1, 0)};
   }
   Fraction between() {
     std::string low = least_.fraction;
@@ -155,37 +167,40 @@ class SizeRange {
     low.resize(length, '0');
     high.resize(length, '0');
     const bool zero_high = all_zeros(high);
-    return {all_zeros(low) && !above_ && !(zero_high && below_), digits_between(low, high, 1)};
+    return {all_zeros(low) && !above_ && !(zero_high && below_), digits_between(low, high, 1, 0)};
   }
 
-  Expr digits_at_least(std::string_view bound, uint32_t least) {
-    if (all_zeros(bound)) return above_ ? not_all_zeros() : any_digits(least);
+  Expr digits_at_least(std::string_view bound, uint32_t least, uint32_t used) {
+    if (all_zeros(bound)) return above_ ? not_all_zeros(used) : any_digits(least, used);
+    if (room(used) == 0) return g_.never();
     const int d = bound[0] - '0';
-    return g_.choice({g_.sequence({digit(d, d), digits_at_least(bound.substr(1), 0)}),
-                      g_.sequence({digit(d + 1, 9), any_digits(0)})});
+    return g_.choice({g_.sequence({digit(d, d), digits_at_least(bound.substr(1), 0, used + 1)}),
+                      g_.sequence({digit(d + 1, 9), any_digits(0, used + 1)})});
   }
-  Expr digits_at_most(std::string_view bound, uint32_t least) {
-    if (all_zeros(bound)) return below_ ? g_.never() : g_.repeat(digit(0, 0), least, kFractionDigits);
+  Expr digits_at_most(std::string_view bound, uint32_t least, uint32_t used) {
+    if (all_zeros(bound)) return below_ ? g_.never() : zeros(least, used);
+    if (room(used) == 0) return least == 0 ? g_.empty() : g_.never();
     const int d = bound[0] - '0';
-    std::vector<Expr> choices{g_.sequence({digit(d, d), digits_at_most(bound.substr(1), 0)}),
-                              g_.sequence({digit(0, d - 1), any_digits(0)})};
+    std::vector<Expr> choices{g_.sequence({digit(d, d), digits_at_most(bound.substr(1), 0, used + 1)}),
+                              g_.sequence({digit(0, d - 1), any_digits(0, used + 1)})};
     if (least == 0) choices.push_back(g_.empty());
     return g_.choice(std::move(choices));
   }
   // Of one length.
-  Expr digits_between(std::string_view low, std::string_view high, uint32_t least) {
-    if (low.empty()) return above_ || below_ ? g_.never() : g_.repeat(digit(0, 0), least, kFractionDigits);
-    const int a = low[0] - '0';
-    const int b = high[0] - '0';
+  Expr digits_between(std::string_view low, std::string_view high, uint32_t least, uint32_t used) {
+    if (low.empty()) return above_ || below_ ? g_.never() : zeros(least, used);
     std::vector<Expr> choices;
     const bool ends_in = all_zeros(low) && !above_ && !(all_zeros(high) && below_);
     if (least == 0 && ends_in) choices.push_back(g_.empty());
+    if (room(used) == 0) return g_.choice(std::move(choices));
+    const int a = low[0] - '0';
+    const int b = high[0] - '0';
     if (a == b) {
-      choices.push_back(g_.sequence({digit(a, a), digits_between(low.substr(1), high.substr(1), 0)}));
+      choices.push_back(g_.sequence({digit(a, a), digits_between(low.substr(1), high.substr(1), 0, used + 1)}));
     } else {
-      choices.push_back(g_.sequence({digit(a, a), digits_at_least(low.substr(1), 0)}));
-      choices.push_back(g_.sequence({digit(a + 1, b - 1), any_digits(0)}));
-      choices.push_back(g_.sequence({digit(b, b), digits_at_most(high.substr(1), 0)}));
+      choices.push_back(g_.sequence({digit(a, a), digits_at_least(low.substr(1), 0, used + 1)}));
+      choices.push_back(g_.sequence({digit(a + 1, b - 1), any_digits(0, used + 1)}));
+      choices.push_back(g_.sequence({digit(b, b), digits_at_most(high.substr(1), 0, used + 1)}));
     }
     return g_.choice(std::move(choices));
   }
@@ -195,6 +210,7 @@ class SizeRange {
   std::optional<Decimal> most_;
   bool above_;
   bool below_;
+  const NumberForm& form_;
   const bool integer_;
   bool empty_ = false;
 };
@@ -260,21 +276,20 @@ void NumberBounds::lower_most(const Decimal& bound, bool exclusive) {
   most = bound;
 }
 
-Expr number_within(Grammar& grammar, const NumberBounds& bounds, bool integer) {
+Expr number_within(Grammar& grammar, const NumberBounds& bounds, const NumberForm& form) {
   const Decimal zero;
   std::vector<Expr> choices;
   // From 0 up.
   if (!bounds.most || !bounds.most->negative) {
     const bool from_zero = !bounds.least || bounds.least->negative;
     SizeRange range(grammar, from_zero ? zero : *bounds.least, !from_zero && bounds.above, bounds.most, bounds.below,
-                    integer);
+                    form);
     choices.push_back(range.build());
   }
   // Below 0: sizes are the other way round. "-0" is 0, and left out.
   if (!bounds.least || bounds.least->negative) {
     const bool to_zero = !bounds.most || !bounds.most->negative;
-    SizeRange range(grammar, to_zero ? zero : *bounds.most, to_zero || bounds.below, bounds.least, bounds.above,
-                    integer);
+    SizeRange range(grammar, to_zero ? zero : *bounds.most, to_zero || bounds.below, bounds.least, bounds.above, form);
     choices.push_back(grammar.sequence({grammar.literal("-"), range.build()}));
   }
   return grammar.choice(std::move(choices));

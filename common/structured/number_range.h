@@ -5,11 +5,13 @@
 
 #include <boost/json/value.hpp>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 
 #include "common/base/result.h"
 #include "common/structured/grammar.h"
+#include "common/structured/json_text.h"
 
 namespace switchyard::structured {
 
@@ -38,8 +40,16 @@ struct NumberBounds {
   void lower_most(const Decimal& bound, bool exclusive);
 };
 
-// Of up to kIntegerDigits digits; with a fraction of up to kFractionDigits digits unless `integer`; no exponent.
-// never() when nothing is within.
-Expr number_within(Grammar& grammar, const NumberBounds& bounds, bool integer);
+// From one size (digits, "" = 0) to another.
+using WholeSizes = std::function<Expr(const std::string& least, const std::string& most)>;
+
+struct NumberForm {
+  bool integer = false;
+  uint32_t fraction_digits = kFractionDigits;  // at most; of those that are not integers
+  WholeSizes sizes = {};                       // integer: which sizes there are; none = all
+};
+
+// Of up to kIntegerDigits digits, no exponent. never() when nothing is within.
+Expr number_within(Grammar& grammar, const NumberBounds& bounds, const NumberForm& form);
 
 }  // namespace switchyard::structured

@@ -133,6 +133,28 @@ Result<json::value> merge_keyword(std::string_view keyword, const json::value& a
 
 }  // namespace
 
+namespace schema_error {
+
+std::string child(const std::string& pointer, std::string_view key) {
+  std::string escaped;
+  for (const char c : key) escaped += c == '~' ? "~0" : c == '/' ? "~1" : std::string(1, c);
+  return pointer + "/" + escaped;
+}
+
+Error fail(const std::string& at, std::string_view keyword, std::string_view what, Errc code) {
+  return Error{code, fmt::format("{}: \"{}\" {}", child(at, keyword), keyword, what)};
+}
+
+Error unsupported(const std::string& at, std::string_view keyword, std::string_view when) {
+  return fail(at, keyword, fmt::format("{}is not supported", when));
+}
+
+Error at_place(const std::string& at, const Error& error) {
+  return Error{error.code, fmt::format("{}: {}", at.empty() ? "/" : at, error.message)};
+}
+
+}  // namespace schema_error
+
 bool is_annotation(std::string_view keyword) {
   return std::find(std::begin(kAssertions), std::end(kAssertions), keyword) == std::end(kAssertions);
 }

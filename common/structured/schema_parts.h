@@ -13,6 +13,15 @@
 
 namespace switchyard::structured {
 
+// Errors of a schema: they begin with the JSON pointer of the place, `at` being that of the schema.
+namespace schema_error {
+std::string child(const std::string& pointer, std::string_view key);
+Error fail(const std::string& at, std::string_view keyword, std::string_view what, Errc code = Errc::kInvalid);
+// when: "beside ... ", or nothing.
+Error unsupported(const std::string& at, std::string_view keyword, std::string_view when = "");
+Error at_place(const std::string& at, const Error& error);
+}  // namespace schema_error
+
 // Keywords that assert nothing: "title", "description", "default", ... Unknown keywords count, as JSON Schema says.
 bool is_annotation(std::string_view keyword);
 // The seven types as bits; an integer is a number too.

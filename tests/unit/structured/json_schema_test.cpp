@@ -1,9 +1,12 @@
 // Which texts a schema takes, by hand from the standard, and what is refused by which name.
 #include "common/structured/json_schema.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <boost/json/parse.hpp>
+#include <cmath>
+#include <random>
 
 #include "tests/unit/structured/support.h"
 
@@ -124,6 +127,28 @@ const std::vector<Case>& cases() {
       {R"({"type":"object"})", {"{}", R"({"a":{"b":[null]}})"}, {"[]"}},
       {R"(true)", {"1", "[]", "\"\""}, {"x"}},
       {R"({"type":"integer","multipleOf":1})", {"4"}, {"4.5"}},
+      {R"({"properties":{"card":{},"name":{},"street":{}},"dependentRequired":{"card":["street","name"],"street":["card"]}})",
+       {"{}", R"({"name":1})", R"({"card":1,"name":2,"street":3})"},
+       {R"({"card":1})", R"({"street":3})", R"({"card":1,"name":2})", R"({"card":1,"street":3})",
+        R"({"name":1,"street":3})"}},
+      {R"({"properties":{"a":{}},"required":["a"],"dependentRequired":{"a":["b"],"b":["c"]}})",
+       {R"({"a":1,"b":2,"c":3})"},
+       {R"({"a":1})", R"({"a":1,"b":2})"}},
+      {R"({"properties":{"a":{},"c":{}},"additionalProperties":false,"dependentRequired":{"a":["b"]}})",
+       {"{}", R"({"c":1})"},
+       {R"({"a":1})", R"({"a":1,"b":2})"}},
+      {R"({"additionalProperties":{"type":"integer"},"propertyNames":{"pattern":"^[a-c]$"}})",
+       {"{}", R"({"a":1,"c":2})"},
+       {R"({"d":1})", R"({"a":"1"})"}},
+      {R"({"additionalProperties":{"type":"integer"},"propertyNames":{"$ref":"#/$defs/color"},"$defs":{"color":{"enum":["red","green"]}}})",
+       {"{}", R"({"green":2})", R"({"red":1,"green":2})"},
+       {R"({"blue":1})", R"({"red":1,"red":2})"}},
+      {R"({"properties":{"a":{},"b":{}},"propertyNames":{"enum":["b"]}})", {R"({"b":1})"}, {R"({"a":1})"}},
+      {R"({"allOf":[{"prefixItems":[{"minimum":3}]}],"items":{"type":"integer","minimum":5}})",
+       {"[5,5]", "[]"},
+       {"[4]", "[5,4]"}},
+      {R"({"type":"number","multipleOf":0.01})", {"4", "4.5", "-0.25"}, {"4.505", "1e-3"}},
+      {R"({"type":"number","multipleOf":1000})", {"0", "-3000", "12000"}, {"500", "1001", "-0"}},
       {R"({"type":"object","properties":{"a/b \"c":{"type":"null"}},"required":["a/b \"c"]})",
        {R"({"a/b \"c":null})"},
        {"{}"}},
@@ -161,6 +186,59 @@ TEST(JsonSchema, TextsDrawnThroughMasksAreJson) {
   EXPECT_GT(finished, 500U);
 }
 
+// Against arithmetic, on every number around the bounds.
+TEST(JsonSchema, MultiplesWithinBoundsAreExact) {
+  const auto vocabulary = bytes_and({});
+  for (const int factor : {2, 3, 5, 7, 10, 20, 60, 99, 100, 360, 500}) {
+    for (const auto& [least, most] : {std::pair(0, 0), std::pair(-7, 11), std::pair(1, 1000), std::pair(-999, -1),
+                                      std::pair(37, 1234), std::pair(-1005, 10)}) {
+      const std::string text =
+          fmt::format(R"({{"type":"integer","multipleOf":{},"minimum":{},"maximum":{}}})", factor, least, most);
+      const auto compiled = compile(schema(text.c_str()));
+      const auto masks = compiled.ok() ? masks_of(schema(text.c_str()), vocabulary) : nullptr;
+      for (int n = least - 120; n <= most + 120; ++n) {
+        const bool valid = n >= least && n <= most && n % factor == 0;
+        EXPECT_EQ(masks != nullptr && accepts(masks, std::to_string(n)), valid) << text << "\n  " << n;
+      }
+    }
+  }
+  const auto open = masks_of(schema(R"({"type":"integer","multipleOf":7})"), vocabulary);
+  std::mt19937_64 random(9);
+  for (int i = 0; i < 2000; ++i) {
+    const auto n = static_cast<int64_t>(random() % 1'000'000'000'000'000'000U);
+    EXPECT_EQ(accepts(open, std::to_string(n)), n % 7 == 0) << n;
+    EXPECT_TRUE(accepts(open, std::to_string(n - n % 7))) << n;
+  }
+}
+
+TEST(JsonSchema, NumbersOfSomeDecimalsWithinBoundsAreExact) {
+  const auto vocabulary = bytes_and({});
+  for (const int digits : {1, 2, 3}) {
+    for (const auto& [least, most] :
+         {std::pair(-1250, 1333), std::pair(0, 999), std::pair(125, 126), std::pair(1001, 2000)}) {  // thousandths
+      for (const bool exclusive : {false, true}) {
+        const std::string text = fmt::format(R"({{"type":"number","multipleOf":{},"{}":{},"{}":{}}})",
+                                             std::pow(10, -digits), exclusive ? "exclusiveMinimum" : "minimum",
+                                             least / 1000.0, exclusive ? "exclusiveMaximum" : "maximum", most / 1000.0);
+        const auto compiled = compile(schema(text.c_str()));
+        const auto masks = compiled.ok() ? masks_of(schema(text.c_str()), vocabulary) : nullptr;
+        for (int n = least - 30; n <= most + 30; ++n) {
+          if (n == 0) continue;  // "-0" is left out
+          const bool within = exclusive ? n > least && n < most : n >= least && n <= most;
+          const int size = std::abs(n);
+          const char* sign = n < 0 ? "-" : "";
+          for (int written = 1, unit = 100; written <= 3; ++written, unit /= 10) {
+            if (size % unit != 0) continue;  // it has more decimals
+            const std::string number = fmt::format("{}{}.{:0{}}", sign, size / 1000, size % 1000 / unit, written);
+            EXPECT_EQ(masks != nullptr && accepts(masks, number), within && written <= digits)
+                << text << "\n  " << number;
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST(JsonSchema, AnOpenSchemaTakesWhatTheStandardTakes) {
   const auto object = schema(R"({"type":"object","properties":{"a":{"type":"integer"}},"required":["a"]})", true);
   EXPECT_TRUE(accepts(object, R"({"a":1,"b":[]})"));
@@ -175,7 +253,15 @@ TEST(JsonSchema, ARefusalNamesTheKeywordAndItsPlace) {
       {R"({"type":"array","items":{"contains":{}}})", "/items/contains: \"contains\" is not supported"},
       {R"({"dependentSchemas":{}})", "/dependentSchemas:"},
       {R"({"unevaluatedProperties":false})", "/unevaluatedProperties:"},
-      {R"({"propertyNames":{"pattern":"a"}})", "/propertyNames:"},
+      {R"({"properties":{"b":{}},"propertyNames":{"pattern":"a"}})", "/propertyNames:"},
+      {R"({"properties":{"a":{}},"patternProperties":{"b":{}},"dependentRequired":{"a":["c"]}})",
+       "/dependentRequired:"},
+      {R"({"dependentRequired":{"a":[1]}})", "/dependentRequired: \"dependentRequired\" must be"},
+      {R"({"allOf":[{"properties":{"a":{}},"additionalProperties":false},{"patternProperties":{"b":{}}}]})",
+       "additionalProperties"},
+      {R"({"multipleOf":0})", "/multipleOf:"},
+      {R"({"multipleOf":501})", "/multipleOf:"},
+      {R"({"$id":"http://a","$defs":{"x":{"$id":"http://b","items":{"$ref":"#"}}},"$ref":"#/$defs/x"})", "$id:"},
       {R"({"type":"array","uniqueItems":true})", "/uniqueItems:"},
       {R"({"type":"number","multipleOf":0.5})", "/multipleOf:"},
       {R"({"type":"string","format":"iri"})", "/format: \"format\" of \"iri\" is not supported"},
