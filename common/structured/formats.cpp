@@ -21,6 +21,7 @@ constexpr const char* kLabel = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,30}[A-Za-z0-9])?";
 // RFC 2673, section 3.2.
 constexpr const char* kByte = "(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)";
 constexpr const char* kPath = "(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*";
+constexpr const char* kPointer = "(?:/(?:[^/~]|~[01])*)*";
 // RFC 5322, section 3.2.3.
 constexpr const char* kAtoms = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]{1,20}";
 
@@ -38,6 +39,11 @@ std::string ipv6() {
 
 }  // namespace
 
+bool is_free_format(std::string_view format) {
+  static constexpr std::string_view kFree[] = {"password", "binary", "path", "file-path", "directory-path"};
+  return std::find(std::begin(kFree), std::end(kFree), format) != std::end(kFree);
+}
+
 std::string format_regex(std::string_view format) {
   if (format == "date") return kDate;
   if (format == "time") return kTime;
@@ -51,6 +57,16 @@ std::string format_regex(std::string_view format) {
   if (format == "ipv4") return fmt::format("{0}\\.{0}\\.{0}\\.{0}", kByte);
   if (format == "ipv6") return ipv6();
   if (format == "uuid") return "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}";
+  // As pydantic names versions. RFC 9562, section 4: the version is the first digit of the third group, the variant 10
+  // are the first bits of the fourth.
+  if (format.size() == 5 && format.starts_with("uuid") && format[4] >= '1' && format[4] <= '8')
+    return fmt::format(
+        "[0-9a-fA-F]{{8}}-[0-9a-fA-F]{{4}}-{}[0-9a-fA-F]{{3}}-[89abAB][0-9a-fA-F]{{3}}-[0-9a-fA-F]{{12}}", format[4]);
+  // RFC 6901, section 3, and draft-bhutton-relative-json-pointer-00.
+  if (format == "json-pointer") return kPointer;
+  if (format == "relative-json-pointer") return fmt::format("(?:0|[1-9]\\d{{0,8}})(?:#|{})", kPointer);
+  // OpenAPI's base64: RFC 4648, section 4.
+  if (format == "byte") return "(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?";
   if (format == "uri")
     return fmt::format(
         "[A-Za-z][A-Za-z0-9+.-]{{0,20}}://{0}(?:\\.{0}){{0,6}}(?::\\d{{1,4}})?(?:/{1})?(?:\\?{1})?(?:#{1})?", kLabel,

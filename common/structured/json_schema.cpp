@@ -290,6 +290,7 @@ class SchemaCompiler {
     SWITCHYARD_ASSIGN(const auto most, count(schema, "maxLength", at));
     const json::value* pattern = schema.if_contains("pattern");
     const json::value* format = schema.if_contains("format");
+    if (format != nullptr && format->is_string() && is_free_format(format->get_string())) format = nullptr;
     if (pattern == nullptr && format == nullptr) {
       if (least.value_or(0) == 0 && !most) return text_.string();
       return text_.string(least.value_or(0), most);

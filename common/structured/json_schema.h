@@ -1,11 +1,15 @@
 // JSON Schema (draft 2020-12) as a grammar of the JSON texts that are valid under it.
 //
 // Kept: type and lists of types; properties (in the order in which the schema has them), required,
-// additionalProperties, one patternProperties, minProperties, maxProperties; items, prefixItems, minItems, maxItems;
+// additionalProperties, one patternProperties, minProperties, maxProperties, dependentRequired, propertyNames (that
+// list the names, or without properties that are named); items, prefixItems, minItems, maxItems;
 // enum, const; anyOf; oneOf where it is plain that no two alternatives hold together; allOf and keywords beside $ref,
 // anyOf and oneOf, where they can be merged; $ref within the schema, recursive ones too; minLength, maxLength, pattern,
-// format (formats.h); minimum, maximum, exclusiveMinimum, exclusiveMaximum; multipleOf 1. Everything else that asserts
+// format (formats.h); minimum, maximum, exclusiveMinimum, exclusiveMaximum; multipleOf of powers of
+// ten and of whole numbers up to Multiples::kFactorMax, zeros at their end apart. Everything else that asserts
 // is refused by name, with the JSON pointer of its place; annotations and unknown keywords are ignored.
+//
+// Every schema is read by the standard's own vocabularies, whatever "$schema" says, and "format" asserts.
 //
 // The grammar may be narrower than the schema, never wider: numbers and white space as in json_text.h; enum and const
 // in one compact form; property names as they are; strings under "pattern" or "format" without needless escapes.
