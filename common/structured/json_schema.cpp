@@ -326,6 +326,7 @@ class SchemaCompiler {
     SWITCHYARD_ASSIGN(const auto min_items, count(schema, "minItems", at));
     SWITCHYARD_ASSIGN(const auto max_items, count(schema, "maxItems", at));
     const uint32_t least = min_items.value_or(0);
+    if (max_items && *max_items < least) return grammar_.never();
     std::vector<Expr> items;
     if (const json::value* prefix = schema.if_contains("prefixItems")) {
       if (!prefix->is_array()) return fail(at, "prefixItems", "must be an array of schemas");

@@ -40,6 +40,8 @@ class ShapeReader {
       for (const auto& property : properties->get_object()) add(property.key(), &property.value());
     }
     SWITCHYARD_TRY(add_unnamed());
+    if (allowed_ && shape_.patterns != nullptr)
+      return unsupported(at_, "propertyNames", "beside \"patternProperties\" ");
     if (shape_.other_names != nullptr && (!shape_.members.empty() || shape_.patterns != nullptr))
       return unsupported(at_, "propertyNames", "beside properties that are named, unless it lists names, ");
     return std::move(shape_);

@@ -265,6 +265,8 @@ TEST(JsonSchema, ARefusalNamesTheKeywordAndItsPlace) {
       {R"({"dependentRequired":{"a":[1]}})", "/dependentRequired: \"dependentRequired\" must be"},
       {R"({"allOf":[{"properties":{"a":{}},"additionalProperties":false},{"patternProperties":{"b":{}}}]})",
        "additionalProperties"},
+      {R"({"patternProperties":{"b":{}},"propertyNames":{"enum":["a"]}})", "/propertyNames:"},
+      {R"({"type":"array","prefixItems":[{},{}],"minItems":2,"maxItems":1})", "matches no text"},
       {R"({"multipleOf":0})", "/multipleOf:"},
       {R"({"multipleOf":501})", "/multipleOf:"},
       {R"({"$id":"http://a","$defs":{"x":{"$id":"http://b","items":{"$ref":"#"}}},"$ref":"#/$defs/x"})", "$id:"},
