@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "frontend/api/constraint_checker.h"
+#include "tests/unit/frontend/demo_chat.h"
 #include "tests/unit/frontend/fake_cluster.h"
 #include "tests/unit/frontend/http_client.h"
 
@@ -216,6 +217,26 @@ TEST_F(ConstrainedApi, WhatCanBeCompiledReachesTheRank) {
       EXPECT_EQ(sent.sampling().constraint().text(), "[0-9]");
     }
   }
+}
+
+class ConstrainedChat : public DemoChat {};
+
+TEST_F(ConstrainedChat, BeginsBehindTheReasoningThatThePromptHasOpened) {
+  const std::string format = R"("response_format":{"type":"json_object"})";
+  rank_says("So.</think>\n\n{\"a\":1}");
+  const Answer thinking =
+      post("/v1/chat/completions", kChat + format + R"(,"chat_template_kwargs":{"thinking":true}})");
+  EXPECT_EQ(json::parse(thinking.body).at("choices").at(0).at("message").at("content"), R"({"a":1})");
+  const wire::Constraint behind = cluster.rank().wait_generate().sampling().constraint();
+  EXPECT_EQ(behind.begins_after(), "</think>");
+  EXPECT_EQ(behind.reasoning_opens(), "");
+  // A prompt that has closed it.
+  rank_says(R"({"a":1})");
+  EXPECT_EQ(post("/v1/chat/completions", kChat + format + "}").status, 200);
+  const wire::Constraint at_once = cluster.rank().wait_generate().sampling().constraint();
+  EXPECT_EQ(at_once.kind(), wire::CONSTRAINT_JSON_OBJECT);
+  EXPECT_EQ(at_once.begins_after(), "");
+  EXPECT_FALSE(at_once.in_harmony());
 }
 
 // Some tenths of a second of compilation each, up to the bound on states.
