@@ -3,8 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <iterator>
 #include <optional>
+#include <set>
+
+#include "common/structured/object_members.h"
 
 namespace switchyard::structured {
 namespace {
@@ -27,12 +31,14 @@ class ShapeReader {
     const json::value* properties = schema_.if_contains("properties");
     if (properties != nullptr && !properties->is_object())
       return fail(at_, "properties", "must be an object of schemas");
+    if (properties != nullptr) SWITCHYARD_TRY(bound(properties->get_object().size(), "properties"));
     shape_.patterns = schema_.if_contains("patternProperties");
     const bool names_some = properties != nullptr || shape_.patterns != nullptr;
     shape_.open = additional_ != nullptr ? *additional_ != json::value(false) : !(closed && names_some);
     if (additional_ != nullptr && shape_.open) shape_.others = additional_;
     if (const json::value* required = schema_.if_contains("required")) {
-      SWITCHYARD_ASSIGN(needed_, names(*required, "required"));
+      SWITCHYARD_ASSIGN(required_, names(*required, "required"));
+      needed_.insert(required_.begin(), required_.end());
     }
     SWITCHYARD_TRY(read_dependencies());
     SWITCHYARD_TRY(read_allowed_names());
@@ -48,12 +54,21 @@ class ShapeReader {
   }
 
  private:
+  static constexpr size_t kDependenciesNamedMax = 512;  // those of required members included
+
+  // Names are looked for in lists.
+  Status bound(size_t count, std::string_view keyword) const {
+    if (count <= kMembersMax) return {};
+    return fail(at_, keyword, fmt::format("names more than {} properties", kMembersMax), Errc::kTooLarge);
+  }
+
   Result<std::vector<std::string>> names(const json::value& list, std::string_view keyword) const {
     std::vector<std::string> all;
     const json::array* array = list.if_array();
     const bool strings = array != nullptr && std::all_of(array->begin(), array->end(),
                                                          [](const json::value& name) { return name.is_string(); });
     if (!strings) return fail(at_, keyword, "must be an array of strings");
+    SWITCHYARD_TRY(bound(array->size(), keyword));
     for (const json::value& name : *array) all.emplace_back(name.get_string());
     return all;
   }
@@ -67,12 +82,16 @@ class ShapeReader {
     for (const auto& [name, list] : dependent->get_object()) {
       SWITCHYARD_ASSIGN(const auto others, names(list, kKeyword));
       for (const std::string& other : others) shape_.dependencies.emplace_back(name, other);
+      if (shape_.dependencies.size() > kDependenciesNamedMax)
+        return fail(at_, kKeyword, fmt::format("has more than {} dependencies", kDependenciesNamedMax),
+                    Errc::kTooLarge);
     }
     for (bool changed = true; changed;) {
       changed = false;
       for (const auto& [name, other] : shape_.dependencies) {
-        if (!contains(needed_, name) || contains(needed_, other)) continue;
-        needed_.push_back(other);
+        if (!needed_.contains(name) || needed_.contains(other)) continue;
+        needed_.insert(other);
+        required_.push_back(other);
         changed = true;
       }
     }
@@ -109,13 +128,14 @@ class ShapeReader {
     } else if (const json::array* list = object->at("enum").if_array()) {
       values = *list;
     }
+    SWITCHYARD_TRY(bound(values.size(), "propertyNames"));
     for (const json::value& value : values)
       if (value.is_string() && (types & kStringType) != 0) allowed_->emplace_back(value.get_string());
     return {};
   }
 
   void add(std::string_view name, const json::value* schema) {
-    const bool required = contains(needed_, name);
+    const bool required = needed_.contains(name);
     if (allowed_ && !contains(*allowed_, name)) {
       shape_.impossible |= required;
       return;
@@ -125,7 +145,7 @@ class ShapeReader {
 
   // Members that other keywords than "properties" name.
   Status add_unnamed() {
-    SWITCHYARD_TRY(add_each(needed_, "required"));
+    SWITCHYARD_TRY(add_each(required_, "required"));
     std::vector<std::string> depending;
     for (const auto& [name, other] : shape_.dependencies) depending.insert(depending.end(), {name, other});
     SWITCHYARD_TRY(add_each(depending, "dependentRequired"));
@@ -151,7 +171,8 @@ class ShapeReader {
   const SchemaParts& parts_;
   const std::string& at_;
   const json::value* additional_;
-  std::vector<std::string> needed_;
+  std::vector<std::string> required_;
+  std::set<std::string, std::less<>> needed_;        // the same
   std::optional<std::vector<std::string>> allowed_;  // there are no other names
   ObjectShape shape_;
 };

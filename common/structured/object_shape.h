@@ -1,6 +1,6 @@
 // What a schema says of an object's members, all of its keywords taken together.
 //
-// Thread: any, on data of its own.
+// Thread: any, on data of its own. Bounds: kMembersMax (object_members.h) names a keyword, 512 dependencies.
 #pragma once
 
 #include <boost/json/value.hpp>

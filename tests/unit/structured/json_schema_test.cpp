@@ -315,7 +315,18 @@ TEST(JsonSchema, HostileSchemasEndInAnError) {
     for (int i = 0; i < 100; ++i) many += std::string(i == 0 ? "" : ",") + R"({"type":"string","maxLength":20000})";
     return many;
   }() + "]}";
-  for (const std::string& text : {deep, loop, chain, long_string})
+  std::string many_names = R"({"required":["0")";
+  for (int i = 1; i < 60000; ++i) many_names += ",\"" + std::to_string(i) + '"';
+  many_names += "]}";
+  std::string many_dependencies = R"({"dependentRequired":{"0":["1"])";
+  for (int i = 1; i < 3000; ++i) many_dependencies += fmt::format(R"(,"{}":["{}"])", i, i + 1);
+  many_dependencies += "}}";
+  std::string knot = R"({"dependentRequired":{)";  // each half decides on the other
+  for (int i = 0; i < 60; ++i) knot += fmt::format(R"({}"a{}":["b{}"])", i == 0 ? "" : ",", i, i * 37 % 60);
+  knot += R"(},"properties":{)";
+  for (int i = 0; i < 120; ++i) knot += fmt::format(R"({}"{}{}":{{}})", i == 0 ? "" : ",", i < 60 ? 'a' : 'b', i % 60);
+  knot += "}}";
+  for (const std::string& text : {deep, loop, chain, long_string, many_names, many_dependencies, knot})
     EXPECT_FALSE(compile(schema(text.c_str())).ok()) << text.substr(0, 100);
   EXPECT_TRUE(compile(schema(product.c_str())).ok());
 }
