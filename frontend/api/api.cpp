@@ -72,6 +72,8 @@ class ApiImpl final : public Api {
     metrics_.http_answered(endpoints_.label(path), status);
   }
 
+  ErrorForm error_form(const std::string& path) const override { return endpoints_.find({}, path).errors; }
+
   std::vector<std::string> endpoints() const override {
     std::vector<std::string> list;
     for (const Endpoint& endpoint : endpoints_.all()) list.push_back(endpoint.method + " " + endpoint.pattern);

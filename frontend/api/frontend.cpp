@@ -5,6 +5,7 @@
 
 #include "common/base/log.h"
 #include "frontend/api/api.h"
+#include "frontend/http/open_files.h"
 #include "frontend/http/server.h"
 #include "frontend/routing/rank_pool.h"
 
@@ -40,6 +41,7 @@ class FrontendImpl final : public Frontend {
     options.connections_max = config.frontend.max_connections;
     options.body_bytes_max = uint64_t{config.frontend.max_body_mib} << 20;
     options.head_timeout = milliseconds(config.frontend.header_timeout_ms);
+    raise_open_files_limit(options.connections_max);
     SWITCHYARD_ASSIGN(server_, HttpServer::start(options, *api_));
     SWITCHYARD_ASSIGN(pool_, RankPool::start(
                                  config, index, server_->port(),

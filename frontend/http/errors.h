@@ -24,8 +24,6 @@ struct ApiError {
   uint32_t retry_after_seconds = 1;  // 429 and 503
 };
 
-enum class ErrorForm { kOpenAi, kAnthropic };
-
 ApiError invalid_request(std::string message, std::string param = {}, std::string code = {});
 ApiError unauthorized();
 ApiError unknown_path(const std::string& method, const std::string& path);

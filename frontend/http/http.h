@@ -68,6 +68,9 @@ class Responder {
 
 using ResponderPtr = std::shared_ptr<Responder>;
 
+// Whose form an error has (errors.h).
+enum class ErrorForm { kOpenAi, kAnthropic };
+
 class RequestHandler {
  public:
   virtual ~RequestHandler() = default;
@@ -75,6 +78,9 @@ class RequestHandler {
   virtual void handle(HttpRequest request, const ResponderPtr& responder) = 0;
   // Any thread: an answer's status is known. path is "" when the request could not be read.
   virtual void answered(const std::string& path, int status) = 0;
+  // Any thread: the form of a path's errors, for requests that are refused before handle() has them. "" = no path
+  // known.
+  virtual ErrorForm error_form(const std::string& path) const = 0;
 };
 
 }  // namespace switchyard::frontend

@@ -5,6 +5,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <chrono>
 #include <future>
 #include <thread>
 #include <vector>
@@ -98,8 +99,8 @@ class Server final : public HttpServer {
     acceptor_->async_accept(reactor.io_context(), [this, &reactor](const error_code& error, tcp::socket socket) {
       if (stopping_) return;
       if (error) {
-        // Out of file descriptors, most likely: wait for some to be freed instead of spinning.
-        log_warn("cannot accept a connection", {{"error", error.message()}});
+        // Out of open files, most likely: wait for some to be freed instead of spinning.
+        cannot_accept(error);
         retry_->expires_after(std::chrono::milliseconds(100));
         retry_->async_wait([this](const error_code& cancelled) {
           if (!cancelled) accept();
@@ -111,6 +112,14 @@ class Server final : public HttpServer {
     });
   }
 
+  // While it goes on, a line a minute.
+  void cannot_accept(const error_code& error) {
+    const auto now = std::chrono::steady_clock::now();
+    if (now < next_complaint_) return;
+    next_complaint_ = now + std::chrono::minutes(1);
+    log_warn("cannot accept connections; they wait until others close", {{"error", error.message()}});
+  }
+
   const ServerOptions options_;
   uint16_t port_ = 0;
   bool started_ = false;
@@ -119,6 +128,7 @@ class Server final : public HttpServer {
   // The first reactor's.
   std::optional<tcp::acceptor> acceptor_;
   std::optional<asio::steady_timer> retry_;
+  std::chrono::steady_clock::time_point next_complaint_{};
   bool stopping_ = false;
 };
 

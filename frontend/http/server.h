@@ -5,12 +5,13 @@
 // on the connection lives there alone. (SO_REUSEPORT would accept on all of them, but deals by a hash: few long streams
 // end up on few cores, and a second process on the same port goes unnoticed.)
 //
-// One connection carries one request at a time; pipelined ones wait in its buffer. While an answer is in the making the
-// socket is still read, so that a client that leaves is noticed at once. A client that half-closes its end counts as
-// gone.
+// One connection carries one request at a time; up to 64 KiB of pipelined ones wait in its buffer, the rest in the
+// network. While an answer is in the making the socket is still read, so that a client that leaves is noticed at once.
+// One that only half-closes its end gets its answers, and then the connection is closed.
 //
 // Limits: connections, head and body size, time for a head, for a body, between requests and for taking what is sent,
-// unread output. Whoever breaks one gets 408, 413, 431 or 503 if it is still able to read, and is closed.
+// unread output. Whoever breaks one gets 408, 413, 431 or 503 if it is still able to read, and is closed. Connections
+// for which the process has no open file left wait in the kernel until others close (open_files.h).
 #pragma once
 
 #include <chrono>

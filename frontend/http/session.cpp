@@ -8,6 +8,7 @@
 #include "common/base/log.h"
 #include "frontend/http/reactor.h"
 #include "frontend/http/request_id.h"
+#include "frontend/http/target.h"
 
 namespace switchyard::frontend {
 namespace {
@@ -26,6 +27,7 @@ constexpr size_t kChunkedBytesMin = 5;
 // An output buffer that is larger is given back when it is empty: streams of short events are what there are many of.
 constexpr size_t kKeptQueueBytes = 4U << 10;
 
+constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 constexpr Session::Clock::time_point kNoDeadline{};
 
 std::string to_string(boost::core::string_view text) { return {text.data(), text.size()}; }
@@ -82,7 +84,7 @@ void Session::deadline_passed() {
     close_when_sent_ = true;
     ApiError error = invalid_request("The request did not arrive in time.", {}, "request_timeout");
     error.status = 408;
-    refuse(error);
+    refuse(error, unparsed_);
   }
 }
 
@@ -94,16 +96,22 @@ void Session::next_request() {
   path_.clear();
   streaming_ = answered_ = false;
   disconnect_ = nullptr;
+  if (input_ended_ && unparsed_.empty()) return close_now();
   phase_ = unparsed_.empty() ? Phase::kIdle : Phase::kHead;
   set_read_deadline(unparsed_.empty() ? reactor_.options().idle_timeout : reactor_.options().head_timeout);
-  // Not from here: requests that wait in a row would each be answered inside the one before.
-  if (!unparsed_.empty()) post([this] { parse({}); });
-  watch();
+  if (unparsed_.empty()) return watch();
+  // Not from here: requests that wait in a row would each be answered inside the one before. And no more is read before
+  // it is known that these bytes are not a request yet, or every answer would let in as much as one read brings.
+  post([this] {
+    parse({});
+    watch();
+  });
 }
 
 // No buffer hangs on the wait: bytes are read into the reactor's, and only what is left of them is kept.
 void Session::watch() {
-  if (watching_ || phase_ == Phase::kClosed || (phase_ == Phase::kAnswering && unparsed_.size() >= kReadAheadBytes))
+  if (watching_ || input_ended_ || phase_ == Phase::kClosed ||
+      (phase_ == Phase::kAnswering && unparsed_.size() >= kReadAheadBytes))
     return;
   watching_ = true;
   socket_.async_wait(asio::ip::tcp::socket::wait_read, [self = shared_from_this()](const error_code& error) {
@@ -136,12 +144,26 @@ void Session::on_readable() {
 }
 
 void Session::on_read_error(const error_code& error) {
-  // An answer that is complete still goes out; nobody waits for one that is not.
-  if (phase_ == Phase::kAnswering && answered_ && error == asio::error::eof) {
-    close_when_sent_ = true;
-    return;
-  }
+  if (error == asio::error::eof && (phase_ == Phase::kAnswering || !unparsed_.empty())) return on_half_close();
   client_gone();
+}
+
+void Session::on_half_close() {
+  input_ended_ = true;
+  socket_.async_wait(asio::ip::tcp::socket::wait_error, [self = shared_from_this()](const error_code&) {
+    if (self->phase_ != Phase::kClosed) self->client_gone();
+  });
+  phase_ == Phase::kAnswering ? probe() : parse({});
+}
+
+// A client that half-closed waits for its answer; one that has left looks the same until something is sent to it, which
+// its system answers with a reset. So it is sent what changes nothing: an interim answer, which every client of
+// HTTP/1.1 skips (RFC 9110, section 15.2), or a leading zero of the next chunk's length (RFC 9112, section 7.1).
+void Session::probe() {
+  if (phase_ != Phase::kAnswering || answered_) return;
+  if (http_1_0_) return client_gone();
+  queue_ += streaming_ ? "0" : kContinue;
+  flush_later();
 }
 
 // bytes: behind unparsed_.
@@ -155,6 +177,7 @@ void Session::parse(std::string_view bytes) {
     unparsed_.erase(0, parse_some(unparsed_));
   }
   if (unparsed_.empty()) std::string().swap(unparsed_);
+  if (input_ended_ && (phase_ == Phase::kHead || phase_ == Phase::kBody)) close_now();  // the rest never comes
 }
 
 // How much of it the parser has taken; of a request that is complete, its end.
@@ -171,7 +194,7 @@ size_t Session::parse_some(std::string_view bytes) {
     const size_t count = parser_->put(asio::buffer(bytes.data() + used, bytes.size() - used), error);
     used += count;
     if (error && error != bhttp::error::need_more) {
-      refuse_read(error);
+      refuse_read(error, bytes.substr(used));
       break;
     }
     if (phase_ == Phase::kHead && parser_->is_header_done()) {
@@ -186,7 +209,7 @@ size_t Session::parse_some(std::string_view bytes) {
   }
   // Beast takes the head of a chunk and the fields behind the last one when they are whole, and has no limit for them.
   if (phase_ == Phase::kBody && bytes.size() - used > reactor_.options().head_bytes_max)
-    refuse_read(bhttp::error::header_limit);
+    refuse_read(bhttp::error::header_limit, {});
   return used;
 }
 
@@ -197,35 +220,39 @@ bool Session::check_head() {
   parser_->eager(true);
   const auto& head = parser_->get();
   http_1_0_ = head.version() < 11;
+  if (head.method() == bhttp::verb::connect) {  // and what follows it would be no requests
+    refuse(method_not_allowed("CONNECT", to_string(head.target()), "GET, HEAD, POST, DELETE"));
+    return false;
+  }
   // What proxies in front of us could read differently is refused (RFC 9112, sections 3.2 and 6.1).
   if (!http_1_0_ && head.count(bhttp::field::host) != 1) {
     refuse(invalid_request("Malformed HTTP request: there must be exactly one Host header."));
     return false;
   }
-  if (head.count(bhttp::field::transfer_encoding) > 1 ||
-      (head.count(bhttp::field::transfer_encoding) == 1 &&
-       !beast::iequals(head[bhttp::field::transfer_encoding], "chunked"))) {
-    refuse(invalid_request("Malformed HTTP request: only 'chunked' is known as a Transfer-Encoding."));
+  const auto encodings = head.count(bhttp::field::transfer_encoding);
+  if (encodings > 1 ||
+      (encodings == 1 && (http_1_0_ || !beast::iequals(head[bhttp::field::transfer_encoding], "chunked")))) {
+    refuse(invalid_request("Malformed HTTP request: only 'chunked' is known as a Transfer-Encoding, and to HTTP/1.1."));
     return false;
   }
-  if (!parser_->is_done() && beast::iequals(head[bhttp::field::expect], "100-continue")) {
-    queue_ += "HTTP/1.1 100 Continue\r\n\r\n";
+  if (!http_1_0_ && !parser_->is_done() && beast::iequals(head[bhttp::field::expect], "100-continue")) {
+    queue_ += kContinue;
     flush_later();
   }
   return true;
 }
 
-void Session::refuse_read(const error_code& error) {
+void Session::refuse_read(const error_code& error, std::string_view unread) {
   if (error == bhttp::error::body_limit) return refuse(body_too_large(reactor_.options().body_bytes_max));
   if (error == bhttp::error::header_limit || error == bhttp::error::buffer_overflow) {
     ApiError too_long = invalid_request("The request's head is longer than " +
                                         std::to_string(reactor_.options().head_bytes_max) + " bytes.");
     too_long.status = 431;
-    return refuse(too_long);
+    return refuse(too_long, unread);
   }
   if (error == bhttp::error::end_of_stream || error == bhttp::error::partial_message || error == asio::error::eof)
     return close_now();
-  refuse(invalid_request("Malformed HTTP request: " + error.message()));
+  refuse(invalid_request("Malformed HTTP request: " + error.message()), unread);
 }
 
 void Session::hand_over() {
@@ -236,11 +263,7 @@ void Session::hand_over() {
   parser_.reset();
   HttpRequest request;
   request.method = to_string(message.method_string());
-  std::string target = to_string(message.target());
-  if (const size_t scheme = target.find("://"); scheme != std::string::npos && target.front() != '/') {
-    const size_t slash = target.find('/', scheme + 3);  // absolute form, as proxies send it
-    target = slash == std::string::npos ? "/" : target.substr(slash);
-  }
+  const std::string target = origin_form(to_string(message.target()));
   const size_t question = target.find('?');
   request.path = target.substr(0, question);
   if (question != std::string::npos) request.query = target.substr(question + 1);
@@ -253,20 +276,28 @@ void Session::hand_over() {
   head_only_ = message.method() == bhttp::verb::head;
   path_ = request.path;
   reactor_.handler().handle(std::move(request), make_responder(shared_from_this(), request_));
+  if (input_ended_) probe();
 }
 
 // --- ends
 // ----------------------------------------------------------------------------------------------------------------------
 
-void Session::refuse(const ApiError& error) {
+void Session::refuse(const ApiError& error, std::string_view unread) {
   phase_ = Phase::kAnswering;
   read_deadline_ = kNoDeadline;
   ++request_;
   keep_alive_ = head_only_ = answered_ = false;
   path_.clear();
-  request_id_ = random_id();
-  respond(request_, error_response(error));
+  std::string target{target_in(unread)}, id;
+  if (parser_ && !parser_->get().target().empty()) {
+    target = to_string(parser_->get().target());
+    id = to_string(parser_->get()["X-Request-Id"]);
+  }
+  request_id_ = request_id_of(std::move(id));
+  respond(request_, error_response(error, reactor_.handler().error_form(path_of(target))));
 }
+
+ErrorForm Session::error_form() const { return reactor_.handler().error_form(path_); }
 
 void Session::client_gone() {
   const std::function<void()> disconnect =
@@ -277,7 +308,7 @@ void Session::client_gone() {
 
 void Session::answer_done() {
   if (close_when_sent_) return close_now();
-  if (!keep_alive_ || reactor_.draining()) return linger();
+  if (!keep_alive_ || reactor_.draining()) return input_ended_ ? close_now() : linger();
   next_request();
 }
 
@@ -413,80 +444,6 @@ void Session::flush() {
   sent_ = 0;
   if (queue_.capacity() > kKeptQueueBytes) queue_.shrink_to_fit();
   if (phase_ == Phase::kAnswering && answered_) answer_done();
-}
-
-// --- the Responder
-// -------------------------------------------------------------------------------------------------------------
-
-namespace {
-
-class SessionResponder final : public Responder {
- public:
-  SessionResponder(const std::shared_ptr<Session>& session, uint64_t request)
-      : session_(session), reactor_(session->reactor()), request_(request) {}
-
-  ~SessionResponder() override {
-    if (answered_) return;
-    const auto session = session_.lock();
-    if (!session || session->is_closed()) return;
-    HttpResponse response{.status = 500, .body = error_body(internal_error("The request was dropped."))};
-    response.headers = headers_;
-    // Nothing else runs after this on behalf of the request; a stream that was begun is cut off, which the client sees.
-    Session* raw = session.get();
-    session->post([raw, request = request_, answer = std::move(response)] {
-      raw->respond(request, answer);
-      if (raw->answering(request)) raw->close();
-    });
-  }
-
-  void add_header(std::string name, std::string value) override {
-    headers_.emplace_back(std::move(name), std::move(value));
-  }
-
-  void respond(HttpResponse response) override {
-    answered_ = true;
-    for (auto& header : headers_) response.headers.push_back(header);
-    if (const auto session = session_.lock()) session->respond(request_, response);
-  }
-
-  void begin_stream(std::string content_type) override {
-    if (const auto session = session_.lock()) session->begin_stream(request_, content_type, headers_);
-  }
-
-  void write(std::string_view data) override {
-    if (const auto session = session_.lock()) session->write_stream(request_, data);
-  }
-
-  void end_stream() override {
-    answered_ = true;
-    if (const auto session = session_.lock()) session->end_stream(request_);
-  }
-
-  void on_disconnect(std::function<void()> callback) override {
-    if (const auto session = session_.lock())
-      session->on_disconnect(request_, std::move(callback));
-    else
-      callback();
-  }
-
-  void post(std::function<void()> function) override {
-    if (const auto session = session_.lock()) session->post(std::move(function));
-  }
-
-  Reactor& reactor() const override { return reactor_; }
-
- private:
-  const std::weak_ptr<Session> session_;
-  ServerReactor& reactor_;
-  const uint64_t request_;
-  std::vector<std::pair<std::string, std::string>> headers_;
-  bool answered_ = false;
-};
-
-}  // namespace
-
-ResponderPtr make_responder(const std::shared_ptr<Session>& session, uint64_t request) {
-  return std::make_shared<SessionResponder>(session, request);
 }
 
 }  // namespace switchyard::frontend

@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "frontend/http/errors.h"
 #include "frontend/http/http.h"
@@ -49,6 +50,7 @@ class Session final : public std::enable_shared_from_this<Session> {
   void end_stream(uint64_t request);
   void on_disconnect(uint64_t request, std::function<void()> callback);
   bool is_closed() const { return closed_.load(); }
+  ErrorForm error_form() const;
 
  private:
   enum class Phase { kIdle, kHead, kBody, kAnswering, kLingering, kClosed };
@@ -58,12 +60,15 @@ class Session final : public std::enable_shared_from_this<Session> {
   void watch();
   void on_readable();
   void on_read_error(const boost::system::error_code& error);
+  void on_half_close();
+  void probe();
   void parse(std::string_view bytes);
   size_t parse_some(std::string_view bytes);
   bool check_head();
   void hand_over();
-  void refuse(const ApiError& error);
-  void refuse_read(const boost::system::error_code& error);
+  // unread: what the parser has not taken.
+  void refuse(const ApiError& error, std::string_view unread = {});
+  void refuse_read(const boost::system::error_code& error, std::string_view unread);
   void answer_done();
   void linger();
   void client_gone();
@@ -95,6 +100,7 @@ class Session final : public std::enable_shared_from_this<Session> {
   bool streaming_ = false;  // begin_stream() was called
   bool answered_ = false;   // all of the answer is in the queue
   bool close_when_sent_ = false;
+  bool input_ended_ = false;  // the client has half-closed its end
   std::function<void()> disconnect_;
 
   std::string queue_;  // to be sent from sent_ on

@@ -39,6 +39,10 @@ class Handler final : public RequestHandler {
   void answered(const std::string& path, int status) override {
     if (!path.empty()) statuses += path + " " + std::to_string(status) + "\n";
   }
+  ErrorForm error_form(const std::string& path) const override {
+    SWITCHYARD_CHECK(path.find_first_of(" ?\r\n") == std::string::npos);
+    return path == "/drop" ? ErrorForm::kAnthropic : ErrorForm::kOpenAi;
+  }
 
   std::deque<ResponderPtr> late;
   std::string seen, statuses;
