@@ -89,6 +89,26 @@ std::optional<ApiError> text_parts(const json::value& content, const std::string
   return std::nullopt;
 }
 
+std::optional<ApiError> read_tools(const json::object& body, std::string_view kind, std::string_view otherwise,
+                                   FunctionOf function_of, json::object& chat) {
+  const json::value* tools = member(body, "tools");
+  if (tools == nullptr) return std::nullopt;
+  if (!tools->is_array()) return wrong_field("tools", "an array of objects");
+  json::array functions;
+  for (size_t i = 0; i < tools->get_array().size(); ++i) {
+    const std::string where = fmt::format("tools[{}]", i);
+    const json::object* tool = nullptr;
+    std::string type;
+    if (auto error = object_with_type(tools->get_array()[i], where, otherwise, tool, type)) return error;
+    if (type != kind) return unsupported_kind(where, type);
+    json::object function;
+    if (auto error = function_of(*tool, where, function)) return error;
+    functions.push_back({{"type", "function"}, {"function", std::move(function)}});
+  }
+  chat["tools"] = std::move(functions);
+  return std::nullopt;
+}
+
 void Conversation::add(std::string_view role, json::array parts) {
   messages_.push_back(json::object{{"role", role}, {"content", std::move(parts)}});
 }

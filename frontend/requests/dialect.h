@@ -40,6 +40,13 @@ std::optional<ApiError> object_with_type(const boost::json::value& item, const s
 std::optional<ApiError> text_parts(const boost::json::value& content, const std::string& where,
                                    std::span<const std::string_view> kinds, boost::json::array& parts);
 
+// body's tools, all of one kind (what one has that names none: `otherwise`), as functions of a chat. function_of makes
+// a chat's function of the tool that stands at `where`.
+using FunctionOf = std::optional<ApiError> (*)(const boost::json::object& tool, const std::string& where,
+                                               boost::json::object& function);
+std::optional<ApiError> read_tools(const boost::json::object& body, std::string_view kind, std::string_view otherwise,
+                                   FunctionOf function_of, boost::json::object& chat);
+
 // A conversation as messages of a chat. What the assistant says in several pieces is one message.
 class Conversation {
  public:

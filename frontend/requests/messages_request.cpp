@@ -132,28 +132,16 @@ std::optional<ApiError> read_conversation(const json::object& body, json::object
   return std::nullopt;
 }
 
-std::optional<ApiError> read_tools(const json::object& body, json::object& chat) {
-  const json::value* tools = member(body, "tools");
-  if (tools == nullptr) return std::nullopt;
-  if (!tools->is_array()) return wrong_field("tools", "an array of objects");
-  json::array functions;
-  for (size_t i = 0; i < tools->get_array().size(); ++i) {
-    const std::string where = fmt::format("tools[{}]", i);
-    const json::object* tool = nullptr;
-    std::string type, name, description;
-    if (auto error = object_with_type(tools->get_array()[i], where, "custom", tool, type)) return error;
-    if (type != "custom") return unsupported_kind(where, type);
-    if (auto error = string_member(*tool, where, "name", name)) return error;
-    if (auto error = string_member(*tool, where, "description", description, false)) return error;
-    json::object function{{"name", name}};
-    if (!description.empty()) function["description"] = description;
-    const json::value* schema = member(*tool, "input_schema");
-    if (schema == nullptr) return missing_field(where + ".input_schema");
-    if (!schema->is_object()) return wrong_field(where + ".input_schema", "an object");
-    function["parameters"] = *schema;
-    functions.push_back({{"type", "function"}, {"function", std::move(function)}});
-  }
-  chat["tools"] = std::move(functions);
+std::optional<ApiError> function_of(const json::object& tool, const std::string& where, json::object& function) {
+  std::string name, description;
+  if (auto error = string_member(tool, where, "name", name)) return error;
+  if (auto error = string_member(tool, where, "description", description, false)) return error;
+  function["name"] = name;
+  if (!description.empty()) function["description"] = description;
+  const json::value* schema = member(tool, "input_schema");
+  if (schema == nullptr) return missing_field(where + ".input_schema");
+  if (!schema->is_object()) return wrong_field(where + ".input_schema", "an object");
+  function["parameters"] = *schema;
   return std::nullopt;
 }
 
@@ -220,7 +208,7 @@ std::optional<ApiError> read_output_config(const json::object& body, json::objec
 std::optional<ApiError> chat_of(const json::object& body, json::object& chat) {
   chat = shared_fields(body);
   if (auto error = read_conversation(body, chat)) return error;
-  if (auto error = read_tools(body, chat)) return error;
+  if (auto error = read_tools(body, "custom", "custom", function_of, chat)) return error;
   if (auto error = read_tool_choice(body, chat)) return error;
   if (auto error = read_output_config(body, chat)) return error;
   return read_thinking(body, chat);

@@ -108,26 +108,13 @@ std::optional<ApiError> read_input(const json::object& body, Conversation& conve
   return std::nullopt;
 }
 
-std::optional<ApiError> read_tools(const json::object& body, json::object& chat) {
-  const json::value* tools = member(body, "tools");
-  if (tools == nullptr) return std::nullopt;
-  if (!tools->is_array()) return wrong_field("tools", "an array of objects");
-  json::array functions;
-  for (size_t i = 0; i < tools->get_array().size(); ++i) {
-    const std::string where = fmt::format("tools[{}]", i);
-    const json::object* tool = nullptr;
-    std::string type, name;
-    if (auto error = object_with_type(tools->get_array()[i], where, "", tool, type)) return error;
-    if (type != "function") return unsupported_kind(where, type);
-    if (auto error = string_member(*tool, where, "name", name)) return error;
-    json::object function = *tool;
-    function.erase("type");
-    if (const json::value* parameters = member(function, "parameters");
-        parameters != nullptr && !parameters->is_object())
-      return wrong_field(where + ".parameters", "an object");
-    functions.push_back({{"type", "function"}, {"function", std::move(function)}});
-  }
-  chat["tools"] = std::move(functions);
+std::optional<ApiError> function_of(const json::object& tool, const std::string& where, json::object& function) {
+  std::string name;
+  if (auto error = string_member(tool, where, "name", name)) return error;
+  if (const json::value* parameters = member(tool, "parameters"); parameters != nullptr && !parameters->is_object())
+    return wrong_field(where + ".parameters", "an object");
+  function = tool;
+  function.erase("type");
   return std::nullopt;
 }
 
@@ -260,7 +247,7 @@ std::optional<ApiError> parse_responses(const json::object& body, const ModelFac
   Conversation conversation;
   if (auto error = read_previous(body, store, key, conversation)) return error;
   if (auto error = read_input(body, conversation)) return error;
-  if (auto error = read_tools(body, chat)) return error;
+  if (auto error = read_tools(body, "function", "", function_of, chat)) return error;
   read_tool_choice(body, chat);
   if (auto error = read_reasoning_options(body, chat)) return error;
   if (auto error = read_text_options(body, chat)) return error;

@@ -1,6 +1,7 @@
 // What is accepted, with which values, and which field a refusal names.
 #include "frontend/requests/request_parsing.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <boost/json/parse.hpp>
@@ -302,6 +303,82 @@ TEST(RequestParsing, TheContextBoundsPromptAndAnswer) {
   request.max_tokens = 0;  // log-probabilities of the prompt alone
   EXPECT_FALSE(resolve_max_tokens(request, facts(), 50, "prompt", max_tokens));
   EXPECT_TRUE(resolve_max_tokens(request, facts(), 0, "prompt", max_tokens));
+}
+
+// pydantic, by which vLLM reads its requests, takes a float without a fraction for an integer.
+TEST(RequestParsing, AnIntegerMayBeWrittenAsAFloat) {
+  for (const char* sixteen : {"16", "16.0", "1.6e1", "160e-1", "16.000000000000000000000000"}) {
+    ChatRequest request;
+    const auto error =
+        chat(fmt::format(R"("max_tokens":{0},"min_tokens":{0},"top_k":{0},"seed":{0},"n":{0},"priority":{0},
+        "logprobs":true,"top_logprobs":{0},"stop_token_ids":[{0}])",
+                         sixteen),
+             request);
+    ASSERT_FALSE(error) << sixteen << error->message;
+    EXPECT_EQ(request.max_tokens, 16U);
+    EXPECT_EQ(request.min_tokens, 16U);
+    EXPECT_EQ(request.sampling.top_k(), 16);
+    EXPECT_EQ(request.seed, 16U);
+    EXPECT_EQ(request.n, 16U);
+    EXPECT_EQ(request.priority, 16);
+    EXPECT_EQ(request.sampling.top_logprobs(), 16U);
+    EXPECT_EQ(request.stop_token_ids, std::vector<int32_t>{16});
+  }
+  for (const char* name : {"max_tokens", "max_completion_tokens", "min_tokens", "top_k", "seed", "n", "priority"}) {
+    for (const char* number : {"16.5", "1e-1", "16.000000000001"}) {
+      ChatRequest request;
+      const auto error = chat(fmt::format(R"("{}":{})", name, number), request);
+      ASSERT_TRUE(error) << name << number;
+      EXPECT_EQ(error->param, name);
+      EXPECT_EQ(error->code, "invalid_type") << name << number;
+    }
+  }
+}
+
+TEST(RequestParsing, NumbersOfAnySizeAreRefusedByTheFieldThatTheyStandIn) {
+  const std::string digits = "1" + std::string(999, '0');
+  for (const std::string& number :
+       {std::string("1e400"), digits, "-" + digits, digits + "." + digits, digits + "e400"}) {
+    for (const char* name : {"max_tokens", "n", "seed", "top_k", "temperature", "top_p", "presence_penalty",
+                             "repetition_penalty", "priority"}) {
+      ChatRequest request;
+      const auto error = chat(fmt::format(R"("{}":{})", name, number), request);
+      ASSERT_TRUE(error) << name << number;
+      EXPECT_EQ(error->status, 400);
+      EXPECT_EQ(error->param, name) << error->message;
+    }
+    ChatRequest request;
+    const auto bias = chat(fmt::format(R"("logit_bias":{{"5":{}}})", number), request);
+    ASSERT_TRUE(bias) << number;
+    EXPECT_EQ(bias->param, "logit_bias");
+  }
+  // What rounds to a number that is fine is fine.
+  ChatRequest request;
+  ASSERT_FALSE(chat(R"("temperature":0.)" + digits + R"(,"top_p":1e-0)", request));
+  EXPECT_FLOAT_EQ(request.sampling.temperature(), 0.1F);
+}
+
+TEST(RequestParsing, OfAKeyThatComesTwiceTheLastValueCounts) {
+  ChatRequest request;
+  ASSERT_FALSE(chat(R"("max_tokens":"x","max_tokens":3,"temperature":9,"temperature":0.5)", request));
+  EXPECT_EQ(request.max_tokens, 3U);
+  EXPECT_FLOAT_EQ(request.sampling.temperature(), 0.5F);
+  const auto error = chat(R"("max_tokens":3,"max_tokens":"x")", request);
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->param, "max_tokens");
+  ASSERT_FALSE(chat(R"("messages":7,"messages":[{"role":"user","role":"system","content":"last"}])", request));
+  EXPECT_EQ(request.messages.at(0).at("role"), "system");
+}
+
+TEST(RequestParsing, JsonIsTakenToADepthOfAHundred) {
+  const auto nested = [](size_t depth) {
+    return R"({"x":)" + std::string(depth - 1, '[') + std::string(depth - 1, ']') + "}";
+  };
+  boost::json::object body;
+  EXPECT_FALSE(parse_object(nested(100), body));
+  const auto error = parse_object(nested(101), body);
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->code, "invalid_json");
 }
 
 TEST(RequestParsing, OnlyAnObjectOfSaneDepthAndEncodingIsABody) {
