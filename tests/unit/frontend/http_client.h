@@ -14,7 +14,8 @@
 
 namespace switchyard::frontend {
 
-inline constexpr std::chrono::seconds kPatience{10};
+// For what must come. A machine that is busy with other things can hold a handshake up for longer than ten seconds.
+inline constexpr std::chrono::seconds kPatience{60};
 
 struct Answer {
   int status = 0;  // 0: the connection ended, or nothing came in time
