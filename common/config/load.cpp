@@ -1,5 +1,6 @@
 // YAML in and out, by the table of schema.cpp. yaml-cpp throws; nothing leaves this file.
 #include <fmt/format.h>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include <fstream>
 #include <map>
 #include <set>
+#include <sstream>
 
 #include "common/config/schema.h"
 
@@ -24,6 +26,44 @@ const char* kind_name(const YAML::Node& node) {
   if (node.IsSequence()) return "a list";
   return node.IsNull() ? "no value" : "text";
 }
+
+// Finds the second document of a file. YAML::LoadAll() does not come to an end of some malformed files (0.7.0 reads one
+// empty document after another, until no memory is left), so no more than two are looked at.
+class SecondDocument final : public YAML::EventHandler {
+ public:
+  // Its line; 0 = there is none. Throws as YAML::Load().
+  static int line_in(const std::string& text) {
+    std::istringstream in(text);
+    YAML::Parser parser(in);
+    SecondDocument seen;
+    if (!parser.HandleNextDocument(seen)) return 0;
+    seen.line_ = 0;
+    return parser.HandleNextDocument(seen) ? std::max(1, seen.line_) : 0;
+  }
+
+  void OnDocumentStart(const YAML::Mark&) override {}
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t) override { begins_at(mark); }
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override { begins_at(mark); }
+  void OnScalar(const YAML::Mark& mark, const std::string&, YAML::anchor_t, const std::string&) override {
+    begins_at(mark);
+  }
+  void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {
+    begins_at(mark);
+  }
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {
+    begins_at(mark);
+  }
+  void OnMapEnd() override {}
+
+ private:
+  void begins_at(const YAML::Mark& mark) {
+    if (line_ == 0) line_ = mark.line + 1;
+  }
+
+  int line_ = 0;
+};
 
 // Reads one file: walks it once, and collects every problem on the way.
 class Reader {
@@ -187,11 +227,10 @@ Result<ClusterConfig> load_file(const std::string& file, bool whole) {
   try {
     Reader reader(file, whole);
     try {
-      const auto documents = YAML::LoadAll(text);
-      if (documents.size() > 1) {
-        reader.problem(line_of(documents[1]), "", "a second document; one is expected");
+      if (const int line = SecondDocument::line_in(text); line > 0) {
+        reader.problem(line, "", "a second document; one is expected");
       } else {
-        reader.read(documents.empty() ? YAML::Node() : documents.front());
+        reader.read(YAML::Load(text));
       }
     } catch (const YAML::Exception& e) {
       reader.problem(e.mark.is_null() ? 1 : e.mark.line + 1, "", "not YAML: " + e.msg);

@@ -159,6 +159,14 @@ TEST_F(ClusterConfigTest, TextThatIsNoYamlIsNamedWithItsLine) {
   EXPECT_EQ(errors_of(std::string((1 << 20) + 1, '#')), "c.yaml: is larger than 1048576 bytes");
 }
 
+TEST_F(ClusterConfigTest, ASecondDocumentIsRefusedWithItsLine) {
+  for (const char* second : {"model: {path: /n}", "[a]", "text", "~"})
+    EXPECT_EQ(errors_of("model: {path: /m}\n---\n" + std::string(second) + "\n"),
+              "c.yaml:3: a second document; one is expected");
+  EXPECT_EQ(errors_of("---\nmodel: {path: /m}\n...\n"), "");
+  EXPECT_EQ(errors_of("model: {path: /m}\n---\n[\n").substr(0, 20), "c.yaml:4: not YAML: ");
+}
+
 TEST_F(ClusterConfigTest, AFileThatIsNotThereIsNamed) {
   auto result = load((directory_ / "none.yaml").string());
   ASSERT_FALSE(result.ok());
