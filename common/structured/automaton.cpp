@@ -37,10 +37,11 @@ class AutomatonCompiler {
     std::vector<bool> known(grammar_.rule_count(), false);
     known[grammar_.root()] = true;
     size_t edges = 0;
+    size_t work = Automaton::kWorkMax;
     for (size_t i = 0; i < order.size(); ++i) {
       const Rule rule = order[i];
       SWITCHYARD_ASSIGN(std::vector<RuleState> built,
-                        build_rule(grammar_, rule, inlined, Automaton::kStatesMax - states_.size()));
+                        build_rule(grammar_, rule, inlined, Automaton::kStatesMax - states_.size(), work));
       const auto base = static_cast<uint32_t>(states_.size());
       starts_[rule] = base;
       for (RuleState& state : built) {

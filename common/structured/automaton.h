@@ -4,7 +4,7 @@
 //
 // A state with more than one way on (a call beside bytes, or several calls) is the matcher's to follow in parallel.
 //
-// Thread: a compiled automaton is constant. Bounds: kStatesMax and kEdgesMax.
+// Thread: a compiled automaton is constant. Bounds: kStatesMax, kEdgesMax and kWorkMax.
 #pragma once
 
 #include <array>
@@ -23,6 +23,7 @@ using State = uint32_t;
 class Automaton {
  public:
   static constexpr size_t kStatesMax = 200000;
+  static constexpr size_t kWorkMax = 5'000'000;  // nodes in state sets while it is built: some tenths of a second
   static constexpr size_t kEdgesMax = 4000000;
 
   struct ByteEdge {

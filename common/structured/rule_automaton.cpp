@@ -137,13 +137,13 @@ class RuleNfa {
 
 class SubsetConstruction {
  public:
-  SubsetConstruction(const RuleNfa& nfa, uint32_t end, size_t states_max)
-      : nfa_(nfa), end_(end), states_max_(states_max), marks_(nfa.size(), 0) {}
+  SubsetConstruction(const RuleNfa& nfa, uint32_t end, size_t states_max, size_t& work)
+      : nfa_(nfa), end_(end), states_max_(states_max), work_(work), marks_(nfa.size(), 0) {}
 
   bool run(uint32_t start) {
     intern({start});
     for (size_t i = 0; i < sets_.size(); ++i) {
-      if (sets_.size() > states_max_) return false;
+      if (sets_.size() > states_max_ || work_ == 0) return false;
       expand(static_cast<uint32_t>(i));
     }
     return true;
@@ -159,6 +159,7 @@ class SubsetConstruction {
     for (const uint32_t node : kernel) visit(node, set);
     for (size_t i = 0; i < set.size(); ++i)
       for (const uint32_t next : nfa_.at(set[i]).empty) visit(next, set);
+    work_ -= std::min(work_, set.size());
     // Nodes with nothing but empty edges make no difference.
     std::erase_if(
         set, [&](uint32_t node) { return node != end_ && nfa_.at(node).bytes.empty() && nfa_.at(node).calls.empty(); });
@@ -228,6 +229,7 @@ class SubsetConstruction {
   const RuleNfa& nfa_;
   const uint32_t end_;
   const size_t states_max_;
+  size_t& work_;
   std::vector<uint32_t> marks_;
   uint32_t mark_ = 0;
   std::map<Set, uint32_t> ids_;
@@ -246,7 +248,7 @@ std::vector<bool> inlined_rules(const Grammar& grammar) {
 }
 
 Result<std::vector<RuleState>> build_rule(const Grammar& grammar, Rule rule, const std::vector<bool>& inlined,
-                                          size_t states_max) {
+                                          size_t states_max, size_t& work) {
   // A state stands for one to a few nodes in what people write.
   RuleNfa nfa(grammar, inlined, 8 * states_max);
   const uint32_t start = nfa.add_node();
@@ -255,8 +257,11 @@ Result<std::vector<RuleState>> build_rule(const Grammar& grammar, Rule rule, con
     return Error{Errc::kTooLarge, fmt::format("{} is too large: more than {} states", grammar.name(rule), states_max)};
   };
   if (nfa.overflowed()) return too_large();
-  SubsetConstruction construction(nfa, end, states_max);
-  if (!construction.run(start)) return too_large();
+  SubsetConstruction construction(nfa, end, states_max, work);
+  if (!construction.run(start)) {
+    if (work == 0) return Error{Errc::kTooLarge, fmt::format("{} is too intricate to compile", grammar.name(rule))};
+    return too_large();
+  }
   return construction.take();
 }
 

@@ -30,8 +30,9 @@ struct RuleState {
 // Which rules are copied into their callers: those marked so that are small and not recursive.
 std::vector<bool> inlined_rules(const Grammar& grammar);
 
-// State 0 is the start. kTooLarge: more states, on the way too, than `states_max` allows.
+// State 0 is the start. kTooLarge: more states, on the way too, than `states_max` allows, or more work: `work` is what
+// may still be done, in nodes of state sets, and is taken from. (Few nodes have many sets: ((a*)*)* of some depth.)
 Result<std::vector<RuleState>> build_rule(const Grammar& grammar, Rule rule, const std::vector<bool>& inlined,
-                                          size_t states_max);
+                                          size_t states_max, size_t& work);
 
 }  // namespace switchyard::structured

@@ -53,6 +53,9 @@ TEST(Regex, TakesItsLanguage) {
 }
 
 TEST(Regex, WhatIsNotSupportedIsRefusedByName) {
+  // Few nodes, and a state for nearly every set of them.
+  std::string intricate = std::string(12, '(') + std::string(400, '.');
+  for (int i = 0; i < 12; ++i) intricate += "*)";
   expect_refusals(Kind::kRegex, {
                                     {"a(?=b)", "at byte 1, a lookahead"},
                                     {"(?<!b)a", "a lookbehind"},
@@ -71,6 +74,7 @@ TEST(Regex, WhatIsNotSupportedIsRefusedByName) {
                                     {"a{3,2}", "upside down"},
                                     {"a{100001}", "a count above"},
                                     {"(a{1000}){1000}", "too large"},
+                                    {intricate.c_str(), "too intricate"},
                                     {"[[:alpha:]]", "POSIX"},
                                     {"\\", "a backslash at its end"},
                                     {"", "only the empty text"},
