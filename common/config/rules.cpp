@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 
+#include "common/config/rank_places.h"
 #include "common/config/schema.h"
 
 namespace switchyard::config {
@@ -14,14 +14,6 @@ bool is_loopback(std::string_view host) { return host == "localhost" || host == 
 
 std::string_view host_name(std::string_view host_and_slots) {
   return host_and_slots.substr(0, host_and_slots.find(':'));
-}
-
-uint32_t slots_of(std::string_view host_and_slots, uint32_t otherwise) {
-  const auto colon = host_and_slots.find(':');
-  if (colon == std::string_view::npos) return otherwise;
-  uint32_t slots = otherwise;
-  std::from_chars(host_and_slots.data() + colon + 1, host_and_slots.data() + host_and_slots.size(), slots);
-  return slots;
 }
 
 bool any_remote(const std::vector<std::string>& hosts) {
@@ -52,26 +44,38 @@ std::vector<Conflict> find_conflicts(const ClusterConfig& config) {
              "gpu_model and gpus_per_node are given together or not at all");
   }
 
+  // Of each rank the coordinator keeps four sets of token counts (0.5 MB with 58 layers of 256 experts), and frontends
+  // hear of every rank each second.
+  constexpr uint64_t kRanksMax = 4096;
+  const uint64_t ranks = uint64_t{w.groups} * w.data_parallel_size;
+  const std::string ranks_text =
+      w.groups == 1 ? fmt::format("data_parallel_size is {}", w.data_parallel_size)
+                    : fmt::format("{} groups of {} ranks are {}", w.groups, w.data_parallel_size, ranks);
+  if (ranks > kRanksMax)
+    conflict("worker", "groups", fmt::format("a cluster has at most {} ranks, and {}", kRanksMax, ranks_text));
+
   // Room for the ranks: a host without a count of slots holds as many as it has GPUs, or any number of CPU ranks.
   if (!w.hosts.empty()) {
     uint64_t slots = 0;
     bool bounded = true;
     for (const auto& host : w.hosts) {
       if (w.gpus_per_node == 0 && host.find(':') == std::string::npos) bounded = false;
-      const uint32_t here = slots_of(host, w.gpus_per_node);
+      const uint32_t here = host_slots(host, w.gpus_per_node).slots;
       if (w.gpus_per_node > 0 && here > w.gpus_per_node) {
         conflict("worker", "hosts",
                  fmt::format("{} asks for {} ranks, and gpus_per_node is {}", host_name(host), here, w.gpus_per_node));
       }
       slots += here;
     }
-    if (bounded && slots < w.data_parallel_size) {
-      conflict("worker", "hosts",
-               fmt::format("have room for {} ranks, and data_parallel_size is {}", slots, w.data_parallel_size));
+    if (bounded && slots < ranks) {
+      conflict("worker", "hosts", fmt::format("have room for {} ranks, and {}", slots, ranks_text));
     }
   } else if (w.gpus_per_node > 0 && w.data_parallel_size > w.gpus_per_node) {
     conflict("worker", "data_parallel_size",
              fmt::format("is {}, and this machine has {} GPUs (gpus_per_node)", w.data_parallel_size, w.gpus_per_node));
+  } else if (w.gpus_per_node > 0 && ranks > w.gpus_per_node) {
+    conflict("worker", "groups",
+             fmt::format("{}, and this machine has {} GPUs (gpus_per_node)", ranks_text, w.gpus_per_node));
   }
   if (config.launcher == "srun" && !w.mpirun_args.empty())
     conflict("worker", "mpirun_args", "are given, and launcher is srun");

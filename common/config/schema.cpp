@@ -165,10 +165,12 @@ const std::vector<Key>& table() {
        .help = "bearer key of the admin API; empty: none asked for",
        .secret = true},
 
+      {"worker", "groups", worker<&W::groups>, range(1, 1024), "groups", "--groups",
+       "replicas of the service: MPI jobs of data_parallel_size ranks, each with all experts"},
       {"worker", "data_parallel_size", worker<&W::data_parallel_size>, range(1, 1024), "ranks", "--data-parallel-size",
-       "worker ranks; experts are sharded over them"},
+       "worker ranks of a group; experts are sharded over them"},
       {"worker", "threads_per_rank", worker<&W::threads_per_rank>, range(0, 1024), "threads", "--threads-per-rank",
-       "that compute in one rank; 0: cores of the machine over its ranks"},
+       "that compute in one rank; 0: cores of the machine over its ranks of all groups"},
       {"worker", "device", worker<&W::device>, one_of({"auto", "cpu", "cuda"}), "", "--device",
        "that a rank computes on"},
       {"worker", "exchange", worker<&W::exchange>, one_of({"auto", "local", "mpi", "nccl", "staged"}), "", "--exchange",
@@ -205,7 +207,7 @@ const std::vector<Key>& table() {
       {"worker", "step_deadline_ms", worker<&W::step_deadline_ms>, range(100, 3600000), "ms", "--step-deadline-ms",
        "after which a rank that keeps the others waiting is given up"},
       {"worker", "hosts", worker<&W::hosts>, rule(is_host_with_slots), "", "",
-       "HOST or HOST:SLOTS of ranks; empty: this machine"},
+       "HOST or HOST:SLOTS of ranks, filled group by group; empty: this machine"},
       {"worker", "placement", worker<&W::placement>, rule(is_placement), "", "--expert-placement",
        "of experts on ranks: balanced, or random:SEED for tests"},
       {"worker", "mpirun_args", worker<&W::mpirun_args>, rule(not_empty), "", "",
@@ -275,7 +277,7 @@ const std::vector<Key>& table() {
 constexpr Section kSections[] = {
     {"model", "what is served"},
     {"coordinator", "membership, placement and the admin API"},
-    {"worker", "the ranks: an MPI job, one rank a device"},
+    {"worker", "the ranks: an MPI job a group, one rank a device"},
     {"frontend", "the OpenAI API"},
     {"log", "what processes say on stderr"},
 };

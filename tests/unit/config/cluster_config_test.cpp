@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "common/config/rank_places.h"
 #include "common/config/schema.h"
 
 namespace switchyard::config {
@@ -195,6 +196,15 @@ TEST_F(ClusterConfigTest, CombinationsThatCannotWorkAreRefusedAllAtOnce) {
             "c.yaml:3: worker.mpirun_args: are given, and launcher is srun");
   EXPECT_EQ(errors_of("model: {path: /m}\nworker: {gpu_model: A40-48GB, gpus_per_node: 1, data_parallel_size: 2}\n"),
             "c.yaml:2: worker.data_parallel_size: is 2, and this machine has 1 GPUs (gpus_per_node)");
+  EXPECT_EQ(errors_of("model: {path: /m}\nworker: {gpu_model: A40-48GB, gpus_per_node: 3, data_parallel_size: 2, "
+                      "groups: 2}\n"),
+            "c.yaml:2: worker.groups: 2 groups of 2 ranks are 4, and this machine has 3 GPUs (gpus_per_node)");
+  EXPECT_EQ(errors_of("model: {path: /m}\nworker: {hosts: [localhost:3], data_parallel_size: 2, groups: 2}\n"),
+            "c.yaml:2: worker.hosts: have room for 3 ranks, and 2 groups of 2 ranks are 4");
+  EXPECT_EQ(errors_of("model: {path: /m}\nworker: {groups: 1024, data_parallel_size: 5}\n"),
+            "c.yaml:2: worker.groups: a cluster has at most 4096 ranks, and 1024 groups of 5 ranks are 5120");
+  EXPECT_EQ(errors_of("model: {path: /m}\nworker: {groups: 0}\n"),
+            "c.yaml:2: worker.groups: 0 is out of range; it takes a whole number from 1 to 1024");
 }
 
 TEST_F(ClusterConfigTest, WhatIsWrittenIsReadBackTheSame) {
@@ -216,6 +226,24 @@ TEST_F(ClusterConfigTest, WhatIsWrittenIsReadBackTheSame) {
   for (const Key& key : keys()) EXPECT_EQ(value_text(key, *again), value_text(key, config)) << key.dotted();
 }
 
+TEST(RankPlaces, GroupsFillTheHostsOneAfterAnother) {
+  using Places = std::vector<RankPlace>;
+  WorkerConfig worker;
+  worker.groups = 2;
+  worker.data_parallel_size = 3;
+  EXPECT_EQ(rank_places(worker), (Places{{"", 0, 6}, {"", 1, 6}, {"", 2, 6}, {"", 3, 6}, {"", 4, 6}, {"", 5, 6}}));
+  worker.hosts = {"a:2", "b:4"};
+  EXPECT_EQ(rank_places(worker),
+            (Places{{"a", 0, 2}, {"a", 1, 2}, {"b", 0, 4}, {"b", 1, 4}, {"b", 2, 4}, {"b", 3, 4}}));
+  // Without slots a host has room for a group; when all are full the first is next.
+  worker.groups = 3;
+  worker.data_parallel_size = 1;
+  worker.hosts = {"a", "b"};
+  EXPECT_EQ(rank_places(worker), (Places{{"a", 0, 2}, {"b", 0, 1}, {"a", 1, 2}}));
+  worker.gpus_per_node = 2;
+  EXPECT_EQ(rank_places(worker), (Places{{"a", 0, 2}, {"a", 1, 2}, {"b", 0, 1}}));
+}
+
 TEST(Schema, EveryFieldOfTheConfigHasExactlyOneKey) {
   // Every key writes to a place of its own; the places are counted against the struct by hand.
   ClusterConfig config;
@@ -225,7 +253,7 @@ TEST(Schema, EveryFieldOfTheConfigHasExactlyOneKey) {
   }
   std::sort(places.begin(), places.end());
   EXPECT_EQ(std::adjacent_find(places.begin(), places.end()), places.end());
-  EXPECT_EQ(places.size(), 5U + 8U + 5U + 21U + 16U + 2U);
+  EXPECT_EQ(places.size(), 5U + 8U + 5U + 22U + 17U + 2U);
 }
 
 TEST(Schema, DefaultsPassTheirOwnChecks) {
