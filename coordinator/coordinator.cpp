@@ -38,8 +38,8 @@ class CoordinatorImpl final : public Coordinator {
       : config_(config),
         model_(model),
         heartbeat_(std::max<uint32_t>(config.heartbeat_ms, 10)),
-        membership_(std::move(placement), heartbeat_),
-        load_(membership_.placement()) {}
+        membership_(std::move(placement), config.worker.groups, heartbeat_),
+        loads_(config.worker.groups, ExpertLoad(membership_.placement())) {}
 
   ~CoordinatorImpl() override {
     if (service_ == nullptr) return;
@@ -80,7 +80,7 @@ class CoordinatorImpl final : public Coordinator {
 
   // The net thread's own.
   Membership membership_;
-  ExpertLoad load_;
+  std::vector<ExpertLoad> loads_;  // by group
   std::map<ConnectionId, net::ConnectionPtr> connections_;
   uint64_t sent_version_ = 0;
 };
@@ -133,8 +133,7 @@ void CoordinatorImpl::on_frame(const net::ConnectionPtr& from, wire::Frame& fram
 
 void CoordinatorImpl::on_register_rank(const net::ConnectionPtr& from, const wire::RegisterRank& registration) {
   const auto now = steady_clock::now();
-  const auto* replaced =
-      registration.rank_id() < membership_.ranks().size() ? &membership_.ranks()[registration.rank_id()] : nullptr;
+  const auto* replaced = membership_.rank(registration.rank_id());
   const ConnectionId old_connection = replaced != nullptr ? replaced->connection : 0;
   if (const auto status = membership_.register_rank(from->id(), registration, now); !status.ok()) {
     log_warn("rank refused", {{"rank", registration.rank_id()},
@@ -167,8 +166,11 @@ void CoordinatorImpl::on_rank_report(const net::ConnectionPtr& from, const wire:
     return;
   }
   const uint32_t rank_id = membership_.rank_of(from->id())->rank_id;
+  const uint32_t group_size = membership_.placement().rank_count;
   if (!report.expert_tokens().empty() &&
-      !load_.update(rank_id, {report.expert_tokens().data(), static_cast<size_t>(report.expert_tokens_size())}, now)) {
+      !loads_[rank_id / group_size].update(
+          rank_id % group_size, {report.expert_tokens().data(), static_cast<size_t>(report.expert_tokens_size())},
+          now)) {
     log_debug("expert counts of another shape ignored", {{"rank", rank_id}, {"count", report.expert_tokens_size()}});
   }
   settle();
@@ -198,7 +200,7 @@ void CoordinatorImpl::pass_on_key_uses(const net::ConnectionPtr& from, const wir
 void CoordinatorImpl::on_close(const net::ConnectionPtr& connection) {
   connections_.erase(connection->id());
   if (membership_.frontends().contains(connection->id())) log_info("frontend gone", {{"pid", connection->peer().pid}});
-  membership_.disconnected(connection->id(), steady_clock::now());
+  membership_.disconnected(connection->id());
   settle();
 }
 
@@ -210,12 +212,12 @@ void CoordinatorImpl::tick() {
   send_routing(true);
 }
 
-// After every event: hand out a placement if it is time, and tell the frontends of changes.
+// After every event: hand out placements whose time has come, and tell the frontends of changes.
 void CoordinatorImpl::settle() {
-  if (membership_.assignment_due(steady_clock::now())) {
+  for (const uint32_t group : membership_.assignments_due(steady_clock::now())) {
     wire::Frame frame;
-    *frame.mutable_assignment() = membership_.assign();
-    for (const auto& rank : membership_.ranks()) {
+    *frame.mutable_assignment() = membership_.assign(group);
+    for (const auto& rank : membership_.groups()[group].ranks()) {
       if (const auto found = connections_.find(rank.connection); found != connections_.end())
         found->second->send(frame);
     }
@@ -235,7 +237,7 @@ void CoordinatorImpl::send_routing(bool always) {
 }
 
 AdminReply CoordinatorImpl::answer(const std::string& path) const {
-  const View view{membership_,         load_,    config_.name,       model_name(config_.model),
+  const View view{membership_,         loads_,   config_.name,       model_name(config_.model),
                   model_.architecture, started_, steady_clock::now()};
   if (path == "/cluster") return {200, "application/json", cluster_json(view)};
   if (path == "/placement") return {200, "application/json", placement_json(view)};

@@ -7,15 +7,15 @@ namespace switchyard::coordinator {
 ExpertLoad::ExpertLoad(const ExpertPlacement& placement)
     : placement_(placement), now_(placement.rank_count), middle_(now_), old_(now_) {}
 
-bool ExpertLoad::update(uint32_t rank_id, std::span<const uint64_t> tokens, Time now) {
-  SWITCHYARD_CHECK(rank_id < now_.size());
+bool ExpertLoad::update(uint32_t rank_index, std::span<const uint64_t> tokens, Time now) {
+  SWITCHYARD_CHECK(rank_index < now_.size());
   if (tokens.size() != placement_.rank_of_expert.size()) return false;
   if (!begun_ || now - middle_at_ >= kInterval) {
     old_ = std::exchange(middle_, now_);
     middle_at_ = now;
     begun_ = true;
   }
-  now_[rank_id].assign(tokens.begin(), tokens.end());
+  now_[rank_index].assign(tokens.begin(), tokens.end());
   return true;
 }
 

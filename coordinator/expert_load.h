@@ -1,4 +1,4 @@
-// How evenly the experts' work falls on the ranks, from the ranks' token counts.
+// How evenly the experts' work falls on the ranks of a group, from the ranks' token counts.
 //
 // Thread: one. Bounded: three sets of counters a rank.
 #pragma once
@@ -23,7 +23,7 @@ class ExpertLoad {
 
   // A rank's totals since its start: tokens that it sent to each expert, (layer_count, expert_count). Another size is
   // ignored: false.
-  bool update(uint32_t rank_id, std::span<const uint64_t> tokens, Time now);
+  bool update(uint32_t rank_index, std::span<const uint64_t> tokens, Time now);
 
   // Per expert layer: mean over ranks ÷ most of one rank, of tokens that reached the rank's experts lately. 1 = even,
   // and where no token came.

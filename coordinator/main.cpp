@@ -34,7 +34,8 @@ Status serve(const std::string& file, const sigset_t& ends) {
            {{"pid", getpid()},
             {"port", coordinator->port()},
             {"admin", config.coordinator.admin_host + ":" + std::to_string(coordinator->admin_port())},
-            {"ranks", config.worker.data_parallel_size}});
+            {"groups", config.worker.groups},
+            {"ranks", config.worker.groups * config.worker.data_parallel_size}});
   int signal = 0;
   sigwait(&ends, &signal);
   log_info("coordinator stops", {{"signal", signal}});

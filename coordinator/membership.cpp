@@ -3,53 +3,29 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-
-#include "common/base/log.h"
+#include <utility>
 
 namespace switchyard::coordinator {
-namespace {
 
-void fill_address(const Rank& rank, wire::RankAddress& out) {
-  out.set_rank_id(rank.rank_id);
-  out.set_host(rank.registration.host());
-  out.set_port(rank.registration.port());
-  out.set_state(rank.state);
-  out.set_sequences_running(rank.report.sequences_running());
-  out.set_sequences_waiting(rank.report.sequences_waiting());
-  out.set_kv_usage(kv_usage(rank.report));
-  out.set_load_time(rank.report.load_time());
+Membership::Membership(ExpertPlacement placement, uint32_t group_count, std::chrono::milliseconds heartbeat)
+    : placement_(std::move(placement)) {
+  groups_.reserve(group_count);
+  for (uint32_t group = 0; group < group_count; ++group) groups_.emplace_back(group, placement_.rank_count, heartbeat);
 }
 
-}  // namespace
-
-double kv_usage(const wire::RankReport& report) {
-  if (report.kv_blocks_total() == 0) return 0.0;
-  return static_cast<double>(report.kv_blocks_used()) / static_cast<double>(report.kv_blocks_total());
-}
-
-const char* state_name(wire::RankState state) {
-  switch (state) {
-    case wire::RANK_JOINING: return "joining";
-    case wire::RANK_LIVE: return "live";
-    case wire::RANK_LEAVING: return "leaving";
-    default: return "dead";
-  }
-}
-
-Membership::Membership(ExpertPlacement placement, std::chrono::milliseconds heartbeat)
-    : placement_(std::move(placement)), silence_limit_(kHeartbeatsMissed * heartbeat), ranks_(placement_.rank_count) {
-  for (uint32_t i = 0; i < placement_.rank_count; ++i) ranks_[i].rank_id = i;
-}
-
-Rank* Membership::find(ConnectionId connection) {
-  for (auto& rank : ranks_) {
-    if (rank.connection == connection && connection != 0) return &rank;
-  }
-  return nullptr;
+RankGroup* Membership::group_of(ConnectionId connection) {
+  const auto found = group_of_.find(connection);
+  return found == group_of_.end() ? nullptr : &groups_[found->second];
 }
 
 const Rank* Membership::rank_of(ConnectionId connection) const {
-  return const_cast<Membership*>(this)->find(connection);
+  const auto* group = const_cast<Membership*>(this)->group_of(connection);
+  return group == nullptr ? nullptr : group->rank_of(connection);
+}
+
+const Rank* Membership::rank(uint32_t rank_id) const {
+  const uint32_t group = rank_id / placement_.rank_count;
+  return group < groups_.size() ? &groups_[group].ranks()[rank_id % placement_.rank_count] : nullptr;
 }
 
 Status Membership::register_rank(ConnectionId connection, const wire::RegisterRank& registration, Time now) {
@@ -59,68 +35,33 @@ Status Membership::register_rank(ConnectionId connection, const wire::RegisterRa
     return refuse(fmt::format("rank {} is one of {} ranks, but worker.data_parallel_size is {}", id,
                               registration.rank_count(), placement_.rank_count));
   }
-  if (id >= placement_.rank_count) {
-    return refuse(fmt::format("rank id {} is out of range: there are {} ranks", id, placement_.rank_count));
+  if (rank(id) == nullptr) {
+    return refuse(
+        fmt::format("rank id {} is out of range: there are {} ranks", id, groups_.size() * placement_.rank_count));
   }
   if (registration.port() == 0 || registration.port() > 65535 || registration.host().empty()) {
     return refuse(fmt::format("rank {} has no address: \"{}:{}\"", id, registration.host(), registration.port()));
   }
-  if (const auto* other = find(connection)) {
+  if (const auto* other = rank_of(connection)) {
     return refuse(fmt::format("this connection has already registered as rank {}", other->rank_id));
   }
-  auto& rank = ranks_[id];
-  if (rank.connection != 0) {
-    const bool same_process =
-        rank.registration.pid() == registration.pid() && rank.registration.host() == registration.host();
-    // The same process again: it has noticed the loss of its connection before we have.
-    if (!same_process) {
-      return refuse(
-          fmt::format("rank {} is here already: pid {} on {}", id, rank.registration.pid(), rank.registration.host()));
+  for (const auto& group : groups_) {
+    for (const auto& other : group.ranks()) {
+      if (other.connection == 0 || other.rank_id == id || other.registration.model() == registration.model()) continue;
+      return refuse(fmt::format("rank {} serves the model \"{}\", rank {} serves \"{}\"", id, registration.model(),
+                                other.rank_id, other.registration.model()));
     }
   }
-  for (const auto& other : ranks_) {
-    if (other.connection == 0 || other.rank_id == id || other.registration.model() == registration.model()) continue;
-    return refuse(fmt::format("rank {} serves the model \"{}\", rank {} serves \"{}\"", id, registration.model(),
-                              other.rank_id, other.registration.model()));
-  }
-  const bool was_dead = rank.known && rank.state == wire::RANK_DEAD;
-  rank = Rank{};
-  rank.rank_id = id;
-  rank.known = true;
-  rank.returning = was_dead;
-  rank.connection = connection;
-  rank.registration = registration;
-  rank.registered_at = rank.heard_at = now;
-  ++version_;
+  const uint32_t group = id / placement_.rank_count;
+  SWITCHYARD_TRY(groups_[group].register_rank(connection, registration, now));
+  group_of_[connection] = group;
   return {};
 }
 
 Status Membership::report(ConnectionId connection, const wire::RankReport& report, Time now) {
-  auto* rank = find(connection);
-  if (rank == nullptr) return Error{Errc::kNotFound, "a report without a registration"};
-  rank->heard_at = now;
-  rank->reported = true;
-  rank->report = report;
-  if (report.epoch() > 0 && !rank->assigned) {
-    rank->assigned = true;
-    if (!adopted_at_) adopted_at_ = now;
-    log_info("rank carries on", {{"rank", rank->rank_id}, {"epoch", report.epoch()}});
-    if (report.epoch() <= epoch_ && rank->returning) next_epoch(fmt::format("rank {} is back", rank->rank_id));
-    rank->returning = false;
-  }
-  if (report.epoch() > epoch_) {
-    epoch_ = report.epoch();
-    ++version_;
-  }
-  // Death is ours to say.
-  const auto state = report.state() == wire::RANK_DEAD ? wire::RANK_LEAVING : report.state();
-  if (state != rank->state) {
-    rank->state = state;
-    ++version_;
-    log_info("rank state", {{"rank", rank->rank_id}, {"state", state_name(state)}, {"epoch", epoch_}});
-  }
-  check_complete();
-  return {};
+  auto* group = group_of(connection);
+  if (group == nullptr) return Error{Errc::kNotFound, "a report without a registration"};
+  return group->report(connection, report, now);
 }
 
 void Membership::register_frontend(ConnectionId connection, const wire::RegisterFrontend& registration) {
@@ -134,98 +75,61 @@ Status Membership::report(ConnectionId connection, const wire::FrontendReport& r
   return {};
 }
 
-void Membership::next_epoch(const std::string& cause) {
-  ++epoch_;
-  ++version_;
-  log_info("epoch", {{"epoch", epoch_}, {"cause", cause}});
-}
-
-void Membership::check_complete() {
-  if (complete_ || epoch_ == 0) return;
-  complete_ = std::all_of(ranks_.begin(), ranks_.end(), [](const Rank& rank) {
-    return rank.known && (rank.assigned || rank.state == wire::RANK_DEAD);
-  });
-  if (complete_) ++version_;
-}
-
-void Membership::died(Rank& rank, const std::string& cause, bool expected) {
-  rank.connection = 0;
-  ++version_;
-  if (epoch_ == 0) {
-    // The cluster has not begun: the place is free for another process.
-    log_warn("rank left before the start", {{"rank", rank.rank_id}, {"cause", cause}});
-    rank.known = false;
-    return;
-  }
-  rank.known = true;
-  rank.state = wire::RANK_DEAD;
-  rank.assigned = false;
-  rank.report.set_sequences_running(0);
-  rank.report.set_sequences_waiting(0);
-  if (expected) {
-    log_info("rank left", {{"rank", rank.rank_id}, {"epoch", epoch_ + 1}});
-  } else {
-    ++deaths_;
-    log_error("rank dead", {{"rank", rank.rank_id}, {"cause", cause}, {"epoch", epoch_ + 1}});
-  }
-  next_epoch(fmt::format("rank {} is gone", rank.rank_id));
-  check_complete();
-}
-
-void Membership::disconnected(ConnectionId connection, Time) {
+void Membership::disconnected(ConnectionId connection) {
   frontends_.erase(connection);
-  if (auto* rank = find(connection)) died(*rank, "connection lost", rank->state == wire::RANK_LEAVING);
+  if (auto* group = group_of(connection)) group->disconnected(connection);
+  group_of_.erase(connection);
 }
 
 std::vector<ConnectionId> Membership::tick(Time now) {
   std::vector<ConnectionId> close;
-  for (auto& rank : ranks_) {
-    if (rank.connection == 0) {
-      const bool missing = !rank.known && adopted_at_ && now - *adopted_at_ > std::max(silence_limit_, kReturnGrace);
-      if (missing) died(rank, "did not come back to the restarted coordinator", false);
-      continue;
-    }
-    const auto limit = rank.reported ? silence_limit_ : std::chrono::milliseconds(kFirstReportLimit);
-    const auto silence = std::chrono::duration_cast<std::chrono::milliseconds>(now - rank.heard_at);
-    if (silence <= limit) continue;
-    close.push_back(rank.connection);
-    died(rank, fmt::format("silent for {} ms", silence.count()), false);
-  }
+  for (auto& group : groups_) group.tick(now, close);
   return close;
 }
 
-bool Membership::assignment_due(Time now) const {
-  bool waiting = false;
-  for (const auto& rank : ranks_) {
-    if (rank.connection == 0) return false;
-    if (rank.assigned) continue;
-    waiting = true;
-    if (!rank.reported && now - rank.registered_at < kFirstReportGrace) return false;
+std::vector<uint32_t> Membership::assignments_due(Time now) const {
+  std::vector<uint32_t> due;
+  for (const auto& group : groups_) {
+    if (group.assignment_due(now)) due.push_back(group.group());
   }
-  return waiting;
+  return due;
 }
 
-wire::Assignment Membership::assign() {
-  for (auto& rank : ranks_) {
-    rank.assigned = true;
-    rank.returning = false;
-  }
-  next_epoch("all ranks have registered");
-  check_complete();
-  wire::Assignment assignment;
-  assignment.set_epoch(epoch_);
-  for (const auto& rank : ranks_) fill_address(rank, *assignment.add_ranks());
+wire::Assignment Membership::assign(uint32_t group) {
+  wire::Assignment assignment = groups_[group].assign();
   to_wire(placement_, *assignment.mutable_placement());
   return assignment;
 }
 
+bool Membership::complete() const {
+  return std::any_of(groups_.begin(), groups_.end(), [](const RankGroup& group) { return group.complete(); });
+}
+
 wire::RoutingTable Membership::routing_table() const {
   wire::RoutingTable table;
-  table.set_epoch(epoch_);
-  for (const auto& rank : ranks_) {
-    if (rank.known) fill_address(rank, *table.add_ranks());
+  table.set_epoch(epoch());
+  for (const auto& group : groups_) {
+    if (group.complete()) group.add_addresses(table);
   }
   return table;
+}
+
+uint64_t Membership::version() const {
+  uint64_t sum = 0;
+  for (const auto& group : groups_) sum += group.version();
+  return sum;
+}
+
+uint64_t Membership::epoch() const {
+  uint64_t sum = 0;
+  for (const auto& group : groups_) sum += group.epoch();
+  return sum;
+}
+
+uint64_t Membership::deaths() const {
+  uint64_t sum = 0;
+  for (const auto& group : groups_) sum += group.deaths();
+  return sum;
 }
 
 }  // namespace switchyard::coordinator

@@ -1,51 +1,23 @@
-// Who is in the cluster: ranks, frontends, and the epoch, which goes up with each change of the ranks.
+// Who is in the cluster: the groups of ranks, and the frontends.
 //
-// A state machine without sockets and clocks: callers say what happened and when. Connections are opaque ids (not 0).
+// A state machine without sockets and clocks, as its groups are (rank_group.h): callers say what happened and when.
 //
-// All of it is soft. A coordinator that starts while ranks are serving learns them from their registrations: a rank
-// whose report carries an epoch is running a placement already, and since placements are a function of the config the
-// coordinator has the same one.
+// Epochs are counted by each group for itself, so that one that dies or joins leaves the others' alone. The cluster's
+// epoch is their sum: it goes up by one with each change of any group, and with one group it is that group's.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <map>
-#include <optional>
-#include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "common/base/result.h"
 #include "common/wire/switchyard.pb.h"
 #include "coordinator/placement.h"
+#include "coordinator/rank_group.h"
 
 namespace switchyard::coordinator {
-
-using Time = std::chrono::steady_clock::time_point;
-using ConnectionId = uint64_t;
-
-// A rank that says nothing for this many heartbeats is dead.
-inline constexpr int kHeartbeatsMissed = 5;
-// How long a rank may take to its first report, for which it may still be reading weights.
-inline constexpr std::chrono::seconds kFirstReportLimit{60};
-// A serving rank's epoch comes with its report, right behind its registration: so long a decision waits for it.
-inline constexpr std::chrono::milliseconds kFirstReportGrace{20};
-// After a restart of the coordinator, ranks have this long to come back: their longest wait between attempts (1 s), and
-// then some.
-inline constexpr std::chrono::milliseconds kReturnGrace{3000};
-
-struct Rank {
-  uint32_t rank_id = 0;
-  bool known = false;      // has registered, or was found dead; else nothing below means anything
-  bool reported = false;   // since it registered
-  bool assigned = false;   // has a placement to run
-  bool returning = false;  // was dead before it registered
-  wire::RankState state = wire::RANK_JOINING;
-  ConnectionId connection = 0;  // 0 = none
-  wire::RegisterRank registration;
-  wire::RankReport report;
-  Time registered_at{};
-  Time heard_at{};
-};
 
 struct Frontend {
   wire::RegisterFrontend registration;
@@ -54,8 +26,8 @@ struct Frontend {
 
 class Membership {
  public:
-  // The placement's rank count is the cluster's.
-  Membership(ExpertPlacement placement, std::chrono::milliseconds heartbeat);
+  // The placement is that of each group, with the group's rank count.
+  Membership(ExpertPlacement placement, uint32_t group_count, std::chrono::milliseconds heartbeat);
 
   // Refused: an id out of range, another rank count or model, an id whose holder is alive, a connection that is another
   // rank already.
@@ -64,48 +36,36 @@ class Membership {
   Status report(ConnectionId connection, const wire::RankReport& report, Time now);
   void register_frontend(ConnectionId connection, const wire::RegisterFrontend& registration);
   Status report(ConnectionId connection, const wire::FrontendReport& report);
-  void disconnected(ConnectionId connection, Time now);
+  void disconnected(ConnectionId connection);
   // Finds the silent and the missing. Returns connections that are to be closed.
   std::vector<ConnectionId> tick(Time now);
 
-  // True when all ranks are here and some wait for their placement.
-  bool assignment_due(Time now) const;
-  // Begins the next epoch: for every rank's connection.
-  wire::Assignment assign();
+  // The groups that are here and wait for their placement.
+  std::vector<uint32_t> assignments_due(Time now) const;
+  // Begins the group's next epoch: for the connections of its ranks.
+  wire::Assignment assign(uint32_t group);
 
-  // False until all ranks of the cluster are known and have, or are taking up, a placement. A restarted coordinator
-  // tells frontends nothing before: they would take the ranks that it has not seen yet for gone, and give up the
-  // streams there.
-  bool complete() const { return complete_; }
+  // False until some group is complete.
+  bool complete() const;
+  // The ranks of the groups that are complete.
   wire::RoutingTable routing_table() const;
   // Goes up with each change of the routing table other than loads.
-  uint64_t version() const { return version_; }
-  uint64_t epoch() const { return epoch_; }
-  uint64_t deaths() const { return deaths_; }
+  uint64_t version() const;
+  uint64_t epoch() const;
+  uint64_t deaths() const;
   const ExpertPlacement& placement() const { return placement_; }
-  const std::vector<Rank>& ranks() const { return ranks_; }  // by rank id
+  const std::vector<RankGroup>& groups() const { return groups_; }
   const std::map<ConnectionId, Frontend>& frontends() const { return frontends_; }
+  const Rank* rank(uint32_t rank_id) const;  // null: out of range
   const Rank* rank_of(ConnectionId connection) const;
 
  private:
-  Rank* find(ConnectionId connection);
-  void died(Rank& rank, const std::string& cause, bool expected);
-  void next_epoch(const std::string& cause);
-  void check_complete();
+  RankGroup* group_of(ConnectionId connection);
 
   const ExpertPlacement placement_;
-  const std::chrono::milliseconds silence_limit_;
-  std::vector<Rank> ranks_;
+  std::vector<RankGroup> groups_;
+  std::unordered_map<ConnectionId, uint32_t> group_of_;  // of connections that a rank has registered on
   std::map<ConnectionId, Frontend> frontends_;
-  uint64_t epoch_ = 0;
-  uint64_t version_ = 1;
-  uint64_t deaths_ = 0;
-  bool complete_ = false;
-  std::optional<Time> adopted_at_;  // when the first rank came back with an epoch of a coordinator before us
 };
-
-// Usage of the KV cache, 0 .. 1.
-double kv_usage(const wire::RankReport& report);
-const char* state_name(wire::RankState state);  // "live"
 
 }  // namespace switchyard::coordinator

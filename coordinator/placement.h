@@ -1,4 +1,4 @@
-// Which rank holds which expert: pure functions, the same answer in every process that asks.
+// Which rank of a group holds which expert: pure functions, the same answer in every process that asks.
 //
 // A placement is a function of (policy, expert layers, experts, ranks) alone. So a restarted coordinator finds the
 // placement that its ranks are running, and a dry run shows the one that will be used.
@@ -19,6 +19,7 @@ struct ModelSpec;
 
 namespace switchyard::coordinator {
 
+// Ranks are counted within a group, 0 to rank_count - 1; all groups have the same placement.
 // layer: index among the layers that have experts, in model order (0-based). Every expert has one rank.
 struct ExpertPlacement {
   uint32_t layer_count = 0;  // expert layers only; 0 = a dense model

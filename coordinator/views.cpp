@@ -20,11 +20,22 @@ using prometheus::MetricType;
 
 double seconds(std::chrono::steady_clock::duration duration) { return std::chrono::duration<double>(duration).count(); }
 
-json::object rank_json(const Rank& rank, const View& view) {
+// Of all groups, by rank id.
+template <typename Visit>
+void for_known_ranks(const View& view, Visit visit) {
+  for (const auto& group : view.membership.groups()) {
+    for (const auto& rank : group.ranks()) {
+      if (rank.known) visit(rank, group);
+    }
+  }
+}
+
+json::object rank_json(const Rank& rank, const RankGroup& group, const View& view) {
   const auto& registration = rank.registration;
   const auto& report = rank.report;
   json::object out;
   out["rank_id"] = rank.rank_id;
+  out["group"] = group.group();
   out["pid"] = registration.pid();
   out["host"] = registration.host();
   out["port"] = registration.port();
@@ -142,9 +153,8 @@ std::string html_escaped(const std::string& text) {
 
 std::string cluster_json(const View& view) {
   json::array ranks, frontends;
-  for (const auto& rank : view.membership.ranks()) {
-    if (rank.known) ranks.push_back(rank_json(rank, view));
-  }
+  for_known_ranks(view,
+                  [&](const Rank& rank, const RankGroup& group) { ranks.push_back(rank_json(rank, group, view)); });
   for (const auto& [connection, frontend] : view.membership.frontends()) {
     json::object out;
     out["pid"] = frontend.registration.pid();
@@ -164,7 +174,8 @@ std::string cluster_json(const View& view) {
   out["model"] = view.model_name;
   out["architecture"] = view.architecture;
   out["epoch"] = view.membership.epoch();
-  out["rank_count"] = view.membership.placement().rank_count;
+  out["group_count"] = view.membership.groups().size();
+  out["rank_count"] = view.membership.groups().size() * view.membership.placement().rank_count;
   out["rank_deaths"] = view.membership.deaths();
   out["ranks"] = std::move(ranks);
   out["frontends"] = std::move(frontends);
@@ -205,8 +216,11 @@ std::string placement_json(const View& view) {
 std::string metrics_text(const View& view) {
   const auto& membership = view.membership;
   Families families;
-  families.begin("epoch", "Number of changes of members or placement.", MetricType::Gauge);
+  families.begin("epoch", "Number of changes of members or placement, of all groups.", MetricType::Gauge);
   families.add(double(membership.epoch()));
+  families.begin("group_epoch", "Number of changes of the group's members or placement.", MetricType::Gauge);
+  for (const auto& group : membership.groups())
+    families.add(double(group.epoch()), {{"group", std::to_string(group.group())}});
   families.begin("rank_deaths_total", "Ranks found dead.", MetricType::Counter);
   families.add(double(membership.deaths()));
   families.begin("frontends", "Frontends connected.", MetricType::Gauge);
@@ -216,45 +230,52 @@ std::string metrics_text(const View& view) {
   families.begin("ranks", "Ranks in each state.", MetricType::Gauge);
   for (const auto state : kStates) {
     int count = 0;
-    for (const auto& rank : membership.ranks()) count += rank.known && rank.state == state ? 1 : 0;
+    for_known_ranks(view, [&](const Rank& rank, const RankGroup&) { count += rank.state == state ? 1 : 0; });
     families.add(count, {{"state", state_name(state)}});
   }
   families.begin("rank_state", "1 for the state that the rank is in.", MetricType::Gauge);
-  for (const auto& rank : membership.ranks()) {
-    if (rank.known) families.add(1, {{"rank", std::to_string(rank.rank_id)}, {"state", state_name(rank.state)}});
-  }
+  for_known_ranks(view, [&](const Rank& rank, const RankGroup& group) {
+    families.add(1, {{"group", std::to_string(group.group())},
+                     {"rank", std::to_string(rank.rank_id)},
+                     {"state", state_name(rank.state)}});
+  });
 
   families.begin("expert_balancedness",
-                 "Mean over ranks ÷ most of one rank, of the layer's tokens of the last 5 to 10 s.", MetricType::Gauge);
-  const auto balancedness = view.load.balancedness();
-  for (size_t layer = 0; layer < balancedness.size(); ++layer) {
-    families.add(balancedness[layer], {{"layer", std::to_string(layer)}});
+                 "Mean over ranks of the group ÷ most of one rank, of the layer's tokens of the last 5 to 10 s.",
+                 MetricType::Gauge);
+  for (size_t group = 0; group < view.loads.size(); ++group) {
+    const auto balancedness = view.loads[group].balancedness();
+    for (size_t layer = 0; layer < balancedness.size(); ++layer) {
+      families.add(balancedness[layer], {{"group", std::to_string(group)}, {"layer", std::to_string(layer)}});
+    }
   }
   for (const auto& metric : rank_metrics()) {
     families.begin(metric.name, metric.help, metric.type);
-    for (const auto& rank : membership.ranks()) {
-      if (!rank.known) continue;
-      families.add(metric.value(rank.report),
-                   {{"model_name", view.model_name}, {"rank", std::to_string(rank.rank_id)}});
-    }
+    for_known_ranks(view, [&](const Rank& rank, const RankGroup& group) {
+      families.add(metric.value(rank.report), {{"model_name", view.model_name},
+                                               {"group", std::to_string(group.group())},
+                                               {"rank", std::to_string(rank.rank_id)}});
+    });
   }
   return families.text();
 }
 
 std::string page_html(const View& view) {
   std::string rows;
-  for (const auto& rank : view.membership.ranks()) {
-    if (!rank.known) continue;
-    rows += fmt::format("<tr><td>{}<td>{}<td>{}:{}<td>{}<td>{}<td>{}<td>{:.0f} %<td>{}</tr>\n", rank.rank_id,
-                        state_name(rank.state), html_escaped(rank.registration.host()), rank.registration.port(),
-                        html_escaped(rank.registration.device()), rank.report.sequences_running(),
-                        rank.report.sequences_waiting(), 100 * kv_usage(rank.report), rank.report.generation_tokens());
-  }
+  for_known_ranks(view, [&](const Rank& rank, const RankGroup& group) {
+    rows +=
+        fmt::format("<tr><td>{}<td>{}<td>{}<td>{}:{}<td>{}<td>{}<td>{}<td>{:.0f} %<td>{}</tr>\n", rank.rank_id,
+                    group.group(), state_name(rank.state), html_escaped(rank.registration.host()),
+                    rank.registration.port(), html_escaped(rank.registration.device()), rank.report.sequences_running(),
+                    rank.report.sequences_waiting(), 100 * kv_usage(rank.report), rank.report.generation_tokens());
+  });
   return fmt::format(
       "<!doctype html><meta charset=utf-8><meta http-equiv=refresh content=2><title>Switchyard</title>\n"
       "<style>body{{font-family:monospace;margin:2em}}td,th{{padding:0 1em;text-align:left}}</style>\n"
       "<h1>{}</h1><p>{} · epoch {} · {} frontends · <a href=/cluster>cluster</a> · <a href=/placement>placement</a> · "
-      "<a href=/metrics>metrics</a></p>\n<table><tr><th>rank<th>state<th>address<th>device<th>running<th>waiting<th>KV"
+      "<a "
+      "href=/metrics>metrics</a></"
+      "p>\n<table><tr><th>rank<th>group<th>state<th>address<th>device<th>running<th>waiting<th>KV"
       "<th>tokens</tr>\n{}</table>\n",
       html_escaped(view.cluster_name), html_escaped(view.model_name), view.membership.epoch(),
       view.membership.frontends().size(), rows);

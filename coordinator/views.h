@@ -11,7 +11,7 @@ namespace switchyard::coordinator {
 
 struct View {
   const Membership& membership;
-  const ExpertLoad& load;
+  const std::vector<ExpertLoad>& loads;  // by group
   std::string cluster_name;
   std::string model_name;
   std::string architecture;

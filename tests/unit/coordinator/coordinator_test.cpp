@@ -152,8 +152,9 @@ wire::Frame frontend_registration() {
   return frame;
 }
 
-config::ClusterConfig make_config(uint32_t ranks) {
+config::ClusterConfig make_config(uint32_t ranks, uint32_t groups = 1) {
   config::ClusterConfig config;
+  config.worker.groups = groups;
   config.name = "test <cluster>";
   config.model.path = "/models/tiny-qwen/";
   config.worker.data_parallel_size = ranks;
@@ -210,10 +211,10 @@ bool eventually(Condition condition) {
   return false;
 }
 
-// Ranks 0 .. count-1, assigned and live.
+// The ranks of a group, assigned and live.
 struct Group {
-  Group(const Coordinator& coordinator, uint32_t count) {
-    for (uint32_t i = 0; i < count; ++i) {
+  Group(const Coordinator& coordinator, uint32_t count, uint32_t group = 0) {
+    for (uint32_t i = group * count; i < (group + 1) * count; ++i) {
       ranks.push_back(std::make_unique<Fake>(wire::ROLE_WORKER, "worker " + std::to_string(i), coordinator.port()));
       ranks.back()->greet({registration(i, count, 100 + i)});
     }
@@ -349,6 +350,35 @@ TEST(Coordinator, ARestartedOneLearnsTheClusterFromItsRanks) {
   EXPECT_FALSE(group.ranks[1]->heard_assignment());
 }
 
+TEST(Coordinator, GroupsServeWithoutEachOther) {
+  const auto coordinator = start(make_config(2, 2));
+  Fake frontend(wire::ROLE_FRONTEND, "frontend 0", coordinator->port());
+  frontend.greet({frontend_registration()});
+  const Group second(*coordinator, 2, 1);  // the first is not here yet
+  frontend.wait_routing([](const auto& t) {
+    return t.ranks_size() == 2 && t.ranks(0).rank_id() == 2 && t.ranks(0).group() == 1 &&
+           t.ranks(0).state() == wire::RANK_LIVE && t.ranks(1).state() == wire::RANK_LIVE;
+  });
+  Group first(*coordinator, 2, 0);
+  frontend.wait_routing([](const auto& t) {
+    return t.ranks_size() == 4 && t.ranks(0).state() == wire::RANK_LIVE && t.ranks(1).state() == wire::RANK_LIVE;
+  });
+  for (const auto& rank : first.ranks) rank->kill();
+  frontend.wait_routing([](const auto& t) {
+    return t.ranks(0).state() == wire::RANK_DEAD && t.ranks(1).state() == wire::RANK_DEAD &&
+           t.ranks(2).state() == wire::RANK_LIVE && t.ranks(3).state() == wire::RANK_LIVE;
+  });
+  const auto cluster = get_json(coordinator->admin_port(), "/cluster");
+  EXPECT_EQ(cluster.at("group_count"), 2);
+  EXPECT_EQ(cluster.at("rank_count"), 4);
+  EXPECT_EQ(cluster.at("ranks").at(3).at("rank_id"), 3);
+  EXPECT_EQ(cluster.at("ranks").at(3).at("group"), 1);
+  const auto text = body_of(get(coordinator->admin_port(), "/metrics"));
+  for (const auto* line : {"switchyard_group_epoch{group=\"1\"} 1\n", "switchyard_ranks{state=\"live\"} 2\n",
+                           "switchyard_rank_state{group=\"1\",rank=\"3\",state=\"live\"} 1\n"})
+    EXPECT_NE(text.find(line), std::string::npos) << line << text;
+}
+
 TEST(Coordinator, APlacementThatCannotBeIsRefusedAtTheStart) {
   const auto coordinator = Coordinator::start(make_config(11), {"Qwen3MoeForCausalLM", 2, 10}, kSecret);
   ASSERT_FALSE(coordinator.ok());
@@ -416,7 +446,8 @@ TEST(Admin, MetricsAreInPrometheusText) {
   std::string text;
   ASSERT_TRUE(eventually([&] {
     text = body_of(get(coordinator->admin_port(), "/metrics"));
-    return text.find("switchyard_prompt_tokens_total{model_name=\"tiny-qwen\",rank=\"0\"} 77\n") != std::string::npos &&
+    return text.find("switchyard_prompt_tokens_total{model_name=\"tiny-qwen\",group=\"0\",rank=\"0\"} 77\n") !=
+               std::string::npos &&
            text.find("switchyard_ranks{state=\"live\"} 2\n") != std::string::npos;
   })) << text;
   for (const auto* line : {
@@ -424,9 +455,9 @@ TEST(Admin, MetricsAreInPrometheusText) {
            "switchyard_rank_deaths_total 0\n",
            "# TYPE switchyard_rank_deaths_total counter\n",
            "switchyard_ranks{state=\"live\"} 2\n",
-           "switchyard_expert_balancedness{layer=\"0\"} 0.5\n",
-           "switchyard_expert_balancedness{layer=\"1\"} 1\n",
-           "switchyard_kv_cache_usage_perc{model_name=\"tiny-qwen\",rank=\"0\"} 0.25\n",
+           "switchyard_expert_balancedness{group=\"0\",layer=\"0\"} 0.5\n",
+           "switchyard_expert_balancedness{group=\"0\",layer=\"1\"} 1\n",
+           "switchyard_kv_cache_usage_perc{model_name=\"tiny-qwen\",group=\"0\",rank=\"0\"} 0.25\n",
            "# TYPE switchyard_step_seconds gauge\n",
        }) {
     EXPECT_NE(text.find(line), std::string::npos) << line;

@@ -1,5 +1,5 @@
-// Goal: who is in, who is out and which epoch it is, for every order of events. Method: the state machine alone, with a
-// clock of our own.
+// Goal: groups come, go and come back without hindering each other, also under a coordinator that has just started.
+// Method: the state machine alone, with a clock of our own.
 #include "coordinator/membership.h"
 
 #include <gtest/gtest.h>
@@ -9,238 +9,207 @@ namespace {
 
 using namespace std::chrono_literals;
 constexpr auto kHeartbeat = 100ms;
+using Groups = std::vector<uint32_t>;
 
+ExpertPlacement two_rank_placement() {
+  auto placement = place_experts("balanced", 2, 8, 2);
+  SWITCHYARD_CHECK(placement.ok());
+  return std::move(placement).value();
+}
+
+wire::RegisterRank registration(uint32_t rank, int64_t pid, uint32_t count = 2) {
+  wire::RegisterRank out;
+  out.set_rank_id(rank);
+  out.set_rank_count(count);
+  out.set_pid(pid);
+  out.set_host("127.0.0.1");
+  out.set_port(1000 + rank);
+  out.set_model("Qwen3Moe tiny");
+  return out;
+}
+
+wire::RankReport report(wire::RankState state, uint64_t epoch) {
+  wire::RankReport out;
+  out.set_state(state);
+  out.set_epoch(epoch);
+  return out;
+}
+
+// Two groups of two ranks. Rank r of the first processes is on connection 10 + r, of later ones on 20 + r and so on.
 class MembershipTest : public testing::Test {
  protected:
-  MembershipTest() : membership_(make(2)) {}
-
-  static Membership make(uint32_t ranks) {
-    auto placement = place_experts("balanced", 2, 8, ranks);
-    SWITCHYARD_CHECK(placement.ok());
-    return {std::move(placement).value(), kHeartbeat};
+  void enter(Membership& to, uint32_t rank, ConnectionId base) {
+    ASSERT_TRUE(to.register_rank(base + rank, registration(rank, static_cast<int64_t>(base + rank)), now_).ok());
   }
-  static wire::RegisterRank registration(uint32_t rank, int64_t pid, uint32_t count = 2) {
-    wire::RegisterRank out;
-    out.set_rank_id(rank);
-    out.set_rank_count(count);
-    out.set_pid(pid);
-    out.set_host("127.0.0.1");
-    out.set_port(1000 + rank);
-    out.set_model("Qwen3Moe tiny");
+  void say(Membership& to, uint32_t rank, ConnectionId base, wire::RankState state, uint64_t epoch) {
+    EXPECT_TRUE(to.report(base + rank, report(state, epoch), now_).ok());
+  }
+  // Registered, assigned and live; its epoch.
+  uint64_t form(uint32_t group, ConnectionId base = 10) {
+    for (const uint32_t rank : {2 * group, 2 * group + 1}) {
+      enter(membership_, rank, base);
+      say(membership_, rank, base, wire::RANK_JOINING, 0);
+    }
+    EXPECT_EQ(membership_.assignments_due(now_), Groups{group});
+    const uint64_t epoch = membership_.assign(group).epoch();
+    for (const uint32_t rank : {2 * group, 2 * group + 1}) say(membership_, rank, base, wire::RANK_LIVE, epoch);
+    return epoch;
+  }
+  uint64_t epoch(uint32_t group) const { return membership_.groups()[group].epoch(); }
+  static std::vector<std::pair<uint32_t, wire::RankState>> listed(const Membership& membership) {
+    std::vector<std::pair<uint32_t, wire::RankState>> out;
+    const auto table = membership.routing_table();
+    for (const auto& rank : table.ranks()) out.emplace_back(rank.rank_id(), rank.state());
     return out;
   }
-  static wire::RankReport report(wire::RankState state, uint64_t epoch) {
-    wire::RankReport out;
-    out.set_state(state);
-    out.set_epoch(epoch);
-    return out;
-  }
-  // Both ranks registered on connections 10 and 11, assigned and live.
-  void form() {
-    ASSERT_TRUE(membership_.register_rank(10, registration(0, 100), now_).ok());
-    ASSERT_TRUE(membership_.register_rank(11, registration(1, 101), now_).ok());
-    now_ += kFirstReportGrace;
-    ASSERT_TRUE(membership_.assignment_due(now_));
-    EXPECT_EQ(membership_.assign().epoch(), 1U);
-    live();
-  }
-  void live() {
-    EXPECT_TRUE(membership_.report(10, report(wire::RANK_LIVE, membership_.epoch()), now_).ok());
-    EXPECT_TRUE(membership_.report(11, report(wire::RANK_LIVE, membership_.epoch()), now_).ok());
-  }
-  wire::RankState state(size_t rank) const { return membership_.ranks()[rank].state; }
   std::string refusal(ConnectionId connection, const wire::RegisterRank& what) {
     const auto status = membership_.register_rank(connection, what, now_);
     return status.ok() ? "" : status.error().message;
   }
+  using Listed = std::vector<std::pair<uint32_t, wire::RankState>>;
 
   Time now_{1h};
-  Membership membership_;
+  Membership membership_{two_rank_placement(), 2, kHeartbeat};
 };
 
-TEST_F(MembershipTest, PlacementIsDueWhenAllRanksAreHereAndNotBefore) {
-  ASSERT_TRUE(membership_.register_rank(11, registration(1, 101), now_).ok());
+TEST_F(MembershipTest, AGroupGetsItsPlacementWhenItsOwnRanksAreHere) {
+  enter(membership_, 3, 10);
+  enter(membership_, 0, 10);
   now_ += 10s;
-  EXPECT_FALSE(membership_.assignment_due(now_));
-  ASSERT_TRUE(membership_.register_rank(10, registration(0, 100), now_).ok());
-  EXPECT_FALSE(membership_.assignment_due(now_));  // its first report may be right behind
+  EXPECT_EQ(membership_.assignments_due(now_), Groups());
+  EXPECT_FALSE(membership_.complete());
+  enter(membership_, 2, 10);
   now_ += kFirstReportGrace;
-  ASSERT_TRUE(membership_.assignment_due(now_));
-  const auto assignment = membership_.assign();
+  EXPECT_EQ(membership_.assignments_due(now_), Groups{1});
+  const auto assignment = membership_.assign(1);
   EXPECT_EQ(assignment.epoch(), 1U);
   ASSERT_EQ(assignment.ranks_size(), 2);
-  EXPECT_EQ(assignment.ranks(1).port(), 1001U);
-  EXPECT_EQ(assignment.placement().rank_of_expert_size(), 16);
-  EXPECT_FALSE(membership_.assignment_due(now_ + 1h));
-  EXPECT_EQ(state(0), wire::RANK_JOINING);
+  EXPECT_EQ(assignment.ranks(0).rank_id(), 2U);
+  EXPECT_EQ(assignment.ranks(1).port(), 1003U);
+  // Ranks of the placement are counted within the group: 4 of 8 experts in 2 layers each.
+  ASSERT_EQ(assignment.placement().rank_of_expert_size(), 16);
+  for (const uint32_t rank : assignment.placement().rank_of_expert()) EXPECT_LT(rank, 2U);
+  EXPECT_TRUE(membership_.complete());
+  EXPECT_EQ(listed(membership_), (Listed{{2, wire::RANK_JOINING}, {3, wire::RANK_JOINING}}));  // nothing of group 0
+  EXPECT_EQ(membership_.assignments_due(now_ + 1h), Groups());
+  enter(membership_, 1, 10);
+  now_ += kFirstReportGrace;
+  EXPECT_EQ(membership_.assignments_due(now_), Groups{0});
 }
 
-TEST_F(MembershipTest, AFirstReportWithoutAnEpochEndsTheWait) {
-  ASSERT_TRUE(membership_.register_rank(10, registration(0, 100), now_).ok());
-  ASSERT_TRUE(membership_.register_rank(11, registration(1, 101), now_).ok());
-  EXPECT_TRUE(membership_.report(10, report(wire::RANK_JOINING, 0), now_).ok());
-  EXPECT_FALSE(membership_.assignment_due(now_));
-  EXPECT_TRUE(membership_.report(11, report(wire::RANK_JOINING, 0), now_).ok());
-  EXPECT_TRUE(membership_.assignment_due(now_));
+TEST_F(MembershipTest, AGroupThatDiesAndComesBackLeavesTheOtherAsItIs) {
+  EXPECT_EQ(form(0), 1U);
+  EXPECT_EQ(form(1), 1U);
+  EXPECT_EQ(membership_.epoch(), 2U);
+  const auto version = membership_.version();
+  membership_.disconnected(13);
+  EXPECT_EQ(epoch(0), 1U);
+  EXPECT_EQ(epoch(1), 2U);
+  EXPECT_EQ(membership_.epoch(), 3U);
+  EXPECT_EQ(membership_.deaths(), 1U);
+  EXPECT_GT(membership_.version(), version);
+  membership_.disconnected(12);
+  EXPECT_EQ(listed(membership_),
+            (Listed{{0, wire::RANK_LIVE}, {1, wire::RANK_LIVE}, {2, wire::RANK_DEAD}, {3, wire::RANK_DEAD}}));
+  EXPECT_EQ(form(1, 20), 4U);  // two deaths and a new placement
+  EXPECT_EQ(epoch(0), 1U);
+  EXPECT_EQ(listed(membership_),
+            (Listed{{0, wire::RANK_LIVE}, {1, wire::RANK_LIVE}, {2, wire::RANK_LIVE}, {3, wire::RANK_LIVE}}));
+}
+
+TEST_F(MembershipTest, SilenceOfOneGroupIsNoDeathInAnother) {
+  form(0);
+  form(1);
+  now_ += kHeartbeatsMissed * kHeartbeat + 1ms;
+  say(membership_, 0, 10, wire::RANK_LIVE, 1);
+  say(membership_, 1, 10, wire::RANK_LIVE, 1);
+  EXPECT_EQ(membership_.tick(now_), (std::vector<ConnectionId>{12, 13}));
+  EXPECT_EQ(epoch(0), 1U);
+  EXPECT_EQ(epoch(1), 3U);
+}
+
+TEST_F(MembershipTest, ANewCoordinatorAdoptsEachGroupAtItsOwnEpoch) {
+  Membership fresh(two_rank_placement(), 2, kHeartbeat);
+  for (const uint32_t rank : {0U, 2U, 3U}) enter(fresh, rank, 10);
+  say(fresh, 0, 10, wire::RANK_LIVE, 1);
+  say(fresh, 2, 10, wire::RANK_LIVE, 7);
+  EXPECT_FALSE(fresh.complete());
+  say(fresh, 3, 10, wire::RANK_LIVE, 7);
+  // The group that is whole is told of; the other is not, so that nobody takes its missing rank for gone.
+  EXPECT_EQ(listed(fresh), (Listed{{2, wire::RANK_LIVE}, {3, wire::RANK_LIVE}}));
+  enter(fresh, 1, 10);
+  say(fresh, 1, 10, wire::RANK_LIVE, 1);
+  EXPECT_EQ(fresh.groups()[0].epoch(), 1U);
+  EXPECT_EQ(fresh.groups()[1].epoch(), 7U);
+  EXPECT_EQ(fresh.epoch(), 8U);
+  EXPECT_EQ(fresh.routing_table().ranks_size(), 4);
+  EXPECT_EQ(fresh.assignments_due(now_ + 1h), Groups());
+  EXPECT_EQ(fresh.deaths(), 0U);
+}
+
+TEST_F(MembershipTest, AGroupThatIsDownWhenTheCoordinatorRestartsIsAwaitedAndStartsAnew) {
+  Membership fresh(two_rank_placement(), 2, kHeartbeat);
+  for (const uint32_t rank : {0U, 1U}) {
+    enter(fresh, rank, 10);
+    say(fresh, rank, 10, wire::RANK_LIVE, 5);
+  }
+  now_ += kReturnGrace + 1ms;
+  for (const uint32_t rank : {0U, 1U}) say(fresh, rank, 10, wire::RANK_LIVE, 5);
+  EXPECT_TRUE(fresh.tick(now_).empty());
+  EXPECT_EQ(fresh.deaths(), 0U);  // nothing of it has been here
+  EXPECT_EQ(listed(fresh), (Listed{{0, wire::RANK_LIVE}, {1, wire::RANK_LIVE}}));
+  for (const uint32_t rank : {2U, 3U}) {
+    enter(fresh, rank, 20);
+    say(fresh, rank, 20, wire::RANK_JOINING, 0);
+  }
+  ASSERT_EQ(fresh.assignments_due(now_), Groups{1});
+  EXPECT_EQ(fresh.assign(1).epoch(), 1U);
+  EXPECT_EQ(fresh.routing_table().ranks_size(), 4);
 }
 
 TEST_F(MembershipTest, RegistrationsThatDoNotFitAreRefusedWithTheCause) {
-  ASSERT_TRUE(membership_.register_rank(10, registration(0, 100), now_).ok());
-  EXPECT_NE(refusal(12, registration(2, 102)).find("out of range"), std::string::npos);
-  EXPECT_NE(refusal(12, registration(1, 102, 3)).find("3 ranks"), std::string::npos);
+  ASSERT_EQ(refusal(10, registration(0, 100)), "");
+  EXPECT_NE(refusal(12, registration(4, 102)).find("out of range: there are 4 ranks"), std::string::npos);
+  EXPECT_NE(refusal(12, registration(UINT32_MAX, 102)).find("out of range"), std::string::npos);
+  EXPECT_NE(refusal(12, registration(1, 102, 4)).find("one of 4 ranks, but worker.data_parallel_size is 2"),
+            std::string::npos);
   EXPECT_NE(refusal(12, registration(0, 102)).find("here already: pid 100"), std::string::npos);
-  EXPECT_NE(refusal(10, registration(1, 100)).find("already registered as rank 0"), std::string::npos);
-  auto other_model = registration(1, 102);
-  other_model.set_model("Mixtral big");
-  EXPECT_NE(refusal(12, other_model).find("Mixtral big"), std::string::npos);
+  for (const uint32_t other : {1U, 2U}) {
+    EXPECT_NE(refusal(10, registration(other, 100)).find("already registered as rank 0"), std::string::npos);
+    auto other_model = registration(other, 102);
+    other_model.set_model("Mixtral big");
+    EXPECT_NE(refusal(12, other_model).find("Mixtral big"), std::string::npos);
+  }
   auto no_port = registration(1, 102);
   no_port.set_port(0);
   EXPECT_NE(refusal(12, no_port), "");
   EXPECT_EQ(refusal(12, registration(1, 102)), "");
+  EXPECT_EQ(refusal(13, registration(3, 103)), "");
 }
 
-TEST_F(MembershipTest, TheSameProcessMayRegisterAgainOnANewConnection) {
-  form();
-  ASSERT_TRUE(membership_.register_rank(20, registration(0, 100), now_).ok());
-  EXPECT_TRUE(membership_.report(20, report(wire::RANK_LIVE, 1), now_).ok());
-  EXPECT_FALSE(membership_.report(10, report(wire::RANK_LIVE, 1), now_).ok());
-  membership_.disconnected(10, now_);  // the old connection's end is no death
-  EXPECT_EQ(state(0), wire::RANK_LIVE);
-  EXPECT_EQ(membership_.epoch(), 1U);
+TEST_F(MembershipTest, TheOldConnectionOfARankThatRegisteredAgainSaysNothingMore) {
+  form(1);
+  ASSERT_TRUE(membership_.register_rank(33, registration(3, 13), now_).ok());
+  say(membership_, 3, 30, wire::RANK_LIVE, 1);
+  EXPECT_FALSE(membership_.report(13, report(wire::RANK_LIVE, 1), now_).ok());
+  membership_.disconnected(13);
+  EXPECT_EQ(membership_.rank_of(33)->rank_id, 3U);
+  EXPECT_EQ(membership_.rank_of(13), nullptr);
   EXPECT_EQ(membership_.deaths(), 0U);
 }
 
-TEST_F(MembershipTest, ALostConnectionIsADeathAndANewEpoch) {
-  form();
-  const auto version = membership_.version();
-  membership_.disconnected(11, now_);
-  EXPECT_EQ(state(1), wire::RANK_DEAD);
-  EXPECT_EQ(membership_.epoch(), 2U);
-  EXPECT_EQ(membership_.deaths(), 1U);
-  EXPECT_GT(membership_.version(), version);
-  const auto table = membership_.routing_table();
-  EXPECT_EQ(table.epoch(), 2U);
-  ASSERT_EQ(table.ranks_size(), 2);
-  EXPECT_EQ(table.ranks(0).state(), wire::RANK_LIVE);
-  EXPECT_EQ(table.ranks(1).state(), wire::RANK_DEAD);
-}
-
-TEST_F(MembershipTest, FiveSilentHeartbeatsAreADeath) {
-  form();
-  now_ += 5 * kHeartbeat;
-  EXPECT_TRUE(membership_.report(10, report(wire::RANK_LIVE, 1), now_).ok());
-  EXPECT_TRUE(membership_.tick(now_).empty());
-  now_ += 1ms;
-  EXPECT_EQ(membership_.tick(now_), std::vector<ConnectionId>{11});
-  EXPECT_EQ(state(0), wire::RANK_LIVE);
-  EXPECT_EQ(state(1), wire::RANK_DEAD);
-  EXPECT_EQ(membership_.epoch(), 2U);
-  EXPECT_TRUE(membership_.tick(now_).empty());
-}
-
-TEST_F(MembershipTest, ARankThatLeavesIsNotCountedAsADeath) {
-  form();
-  EXPECT_TRUE(membership_.report(11, report(wire::RANK_LEAVING, 1), now_).ok());
-  EXPECT_EQ(state(1), wire::RANK_LEAVING);
-  membership_.disconnected(11, now_);
-  EXPECT_EQ(state(1), wire::RANK_DEAD);
-  EXPECT_EQ(membership_.deaths(), 0U);
-  EXPECT_EQ(membership_.epoch(), 2U);
-}
-
-TEST_F(MembershipTest, ARankThatGoesBeforeTheStartLeavesItsPlaceFree) {
-  ASSERT_TRUE(membership_.register_rank(10, registration(0, 100), now_).ok());
-  membership_.disconnected(10, now_);
-  EXPECT_EQ(membership_.epoch(), 0U);
-  EXPECT_EQ(membership_.deaths(), 0U);
-  EXPECT_EQ(membership_.routing_table().ranks_size(), 0);
-  EXPECT_TRUE(membership_.register_rank(11, registration(0, 500), now_).ok());
-}
-
-TEST_F(MembershipTest, ARestartedGroupGetsTheNextEpoch) {
-  form();
-  membership_.disconnected(10, now_);
-  membership_.disconnected(11, now_);
-  EXPECT_EQ(membership_.epoch(), 3U);
-  ASSERT_TRUE(membership_.register_rank(20, registration(0, 200), now_).ok());
-  ASSERT_TRUE(membership_.register_rank(21, registration(1, 201), now_).ok());
-  now_ += kFirstReportGrace;
-  ASSERT_TRUE(membership_.assignment_due(now_));
-  EXPECT_EQ(membership_.assign().epoch(), 4U);
-}
-
-TEST_F(MembershipTest, APausedRankThatComesBackIsLiveAgainInANewEpoch) {
-  form();
-  membership_.disconnected(11, now_);
-  ASSERT_TRUE(membership_.register_rank(21, registration(1, 101), now_).ok());
-  EXPECT_TRUE(membership_.report(21, report(wire::RANK_LIVE, 1), now_).ok());
-  EXPECT_EQ(state(1), wire::RANK_LIVE);
-  EXPECT_EQ(membership_.epoch(), 3U);
-  EXPECT_FALSE(membership_.assignment_due(now_ + 1h));
-}
-
-TEST_F(MembershipTest, ANewCoordinatorAdoptsTheHighestEpochOfServingRanksAndAssignsNothing) {
-  ASSERT_TRUE(membership_.register_rank(10, registration(0, 100), now_).ok());
-  EXPECT_TRUE(membership_.report(10, report(wire::RANK_LIVE, 6), now_).ok());
-  ASSERT_TRUE(membership_.register_rank(11, registration(1, 101), now_).ok());
-  EXPECT_TRUE(membership_.report(11, report(wire::RANK_LIVE, 7), now_).ok());
-  EXPECT_EQ(membership_.epoch(), 7U);
-  EXPECT_EQ(state(0), wire::RANK_LIVE);
-  EXPECT_EQ(state(1), wire::RANK_LIVE);
-  EXPECT_FALSE(membership_.assignment_due(now_ + 1h));
-}
-
-TEST_F(MembershipTest, ARankThatDoesNotComeBackToANewCoordinatorIsDead) {
-  ASSERT_TRUE(membership_.register_rank(10, registration(0, 100), now_).ok());
-  EXPECT_TRUE(membership_.report(10, report(wire::RANK_LIVE, 3), now_).ok());
-  now_ += kReturnGrace;
-  EXPECT_TRUE(membership_.report(10, report(wire::RANK_LIVE, 3), now_).ok());
-  EXPECT_TRUE(membership_.tick(now_).empty());
-  EXPECT_EQ(membership_.epoch(), 3U);
-  now_ += 1ms;
-  membership_.tick(now_);
-  EXPECT_EQ(state(1), wire::RANK_DEAD);
-  EXPECT_EQ(membership_.epoch(), 4U);
-}
-
-TEST_F(MembershipTest, RoutingIsWithheldUntilEveryRankIsKnown) {
-  ASSERT_TRUE(membership_.register_rank(10, registration(0, 100), now_).ok());
-  EXPECT_TRUE(membership_.report(10, report(wire::RANK_LIVE, 3), now_).ok());
-  EXPECT_FALSE(membership_.complete());
-  ASSERT_TRUE(membership_.register_rank(11, registration(1, 101), now_).ok());
-  EXPECT_FALSE(membership_.complete());  // what it runs is not known
-  EXPECT_TRUE(membership_.report(11, report(wire::RANK_LIVE, 3), now_).ok());
-  EXPECT_TRUE(membership_.complete());
-  membership_.disconnected(11, now_);
-  EXPECT_TRUE(membership_.complete());  // for good
-}
-
-TEST_F(MembershipTest, RoutingIsWithheldNoLongerThanMissingRanksMayTakeToComeBack) {
-  ASSERT_TRUE(membership_.register_rank(10, registration(0, 100), now_).ok());
-  EXPECT_TRUE(membership_.report(10, report(wire::RANK_LIVE, 3), now_).ok());
-  now_ += kReturnGrace + 1ms;
-  EXPECT_TRUE(membership_.report(10, report(wire::RANK_LIVE, 3), now_).ok());
-  membership_.tick(now_);
-  EXPECT_TRUE(membership_.complete());
-}
-
-TEST_F(MembershipTest, LoadsAreInTheRoutingTable) {
-  form();
-  auto busy = report(wire::RANK_LIVE, 1);
-  busy.set_sequences_running(3);
-  busy.set_sequences_waiting(2);
-  busy.set_kv_blocks_total(8);
-  busy.set_kv_blocks_used(2);
-  EXPECT_TRUE(membership_.report(10, busy, now_).ok());
-  const auto table = membership_.routing_table();
-  EXPECT_EQ(table.ranks(0).sequences_running(), 3U);
-  EXPECT_EQ(table.ranks(0).sequences_waiting(), 2U);
-  EXPECT_DOUBLE_EQ(table.ranks(0).kv_usage(), 0.25);
-}
-
-TEST_F(MembershipTest, ReportsOfUnknownConnectionsAreRefused) {
-  EXPECT_FALSE(membership_.report(99, report(wire::RANK_LIVE, 1), now_).ok());
-  EXPECT_FALSE(membership_.report(99, wire::FrontendReport{}).ok());
+TEST_F(MembershipTest, FrontendsComeAndGo) {
+  EXPECT_FALSE(membership_.report(5, wire::FrontendReport{}).ok());
+  wire::RegisterFrontend frontend;
+  frontend.set_port(8000);
+  membership_.register_frontend(5, frontend);
+  wire::FrontendReport load;
+  load.set_requests_running(3);
+  EXPECT_TRUE(membership_.report(5, load).ok());
+  EXPECT_EQ(membership_.frontends().at(5).registration.port(), 8000U);
+  EXPECT_EQ(membership_.frontends().at(5).report.requests_running(), 3U);
+  membership_.disconnected(5);
+  EXPECT_TRUE(membership_.frontends().empty());
 }
 
 }  // namespace

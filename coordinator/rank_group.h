@@ -1,0 +1,102 @@
+// One group of ranks: who of it is here, what it runs, and its epoch, which goes up with each change of its ranks.
+//
+// A state machine without sockets and clocks: callers say what happened and when. Connections are opaque ids (not 0).
+// A group knows nothing of others: each has epochs of its own, and what happens to one changes no number of another.
+//
+// All of it is soft. A coordinator that starts while ranks are serving learns them from their registrations: a rank
+// whose report carries an epoch is running a placement already, and since placements are a function of the config the
+// coordinator has the same one.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/base/result.h"
+#include "common/wire/switchyard.pb.h"
+
+namespace switchyard::coordinator {
+
+using Time = std::chrono::steady_clock::time_point;
+using ConnectionId = uint64_t;
+
+// A rank that says nothing for this many heartbeats is dead.
+inline constexpr int kHeartbeatsMissed = 5;
+// How long a rank may take to its first report, for which it may still be reading weights.
+inline constexpr std::chrono::seconds kFirstReportLimit{60};
+// A serving rank's epoch comes with its report, right behind its registration: so long a decision waits for it.
+inline constexpr std::chrono::milliseconds kFirstReportGrace{20};
+// After a restart of the coordinator, ranks have this long to come back: their longest wait between attempts (1 s), and
+// then some.
+inline constexpr std::chrono::milliseconds kReturnGrace{3000};
+
+struct Rank {
+  uint32_t rank_id = 0;    // in the cluster
+  bool known = false;      // has registered, or was found dead; else nothing below means anything
+  bool reported = false;   // since it registered
+  bool assigned = false;   // has a placement to run
+  bool returning = false;  // was dead before it registered
+  wire::RankState state = wire::RANK_JOINING;
+  ConnectionId connection = 0;  // 0 = none
+  wire::RegisterRank registration;
+  wire::RankReport report;
+  Time registered_at{};
+  Time heard_at{};
+};
+
+class RankGroup {
+ public:
+  // Its ranks have the ids group * rank_count and on.
+  RankGroup(uint32_t group, uint32_t rank_count, std::chrono::milliseconds heartbeat);
+
+  // The registration is one of this group, and the connection no other rank's. Refused: an id whose holder is alive.
+  Status register_rank(ConnectionId connection, const wire::RegisterRank& registration, Time now);
+  // kNotFound: no rank has registered on the connection.
+  Status report(ConnectionId connection, const wire::RankReport& report, Time now);
+  void disconnected(ConnectionId connection);
+  // Finds the silent and the missing. Adds connections that are to be closed.
+  void tick(Time now, std::vector<ConnectionId>& close);
+
+  // True when all ranks are here and some wait for their placement.
+  bool assignment_due(Time now) const;
+  // Begins the next epoch: for every rank's connection. The placement is the caller's to add.
+  wire::Assignment assign();
+
+  // False until all ranks of the group are known and have, or are taking up, a placement; then true for good. A
+  // restarted coordinator tells frontends nothing of the group before: they would take the ranks that it has not seen
+  // yet for gone, and give up the streams there.
+  bool complete() const { return complete_; }
+  // The ranks that are known.
+  void add_addresses(wire::RoutingTable& table) const;
+  // Goes up with each change of what add_addresses() says, other than loads.
+  uint64_t version() const { return version_; }
+  uint64_t epoch() const { return epoch_; }
+  uint64_t deaths() const { return deaths_; }
+  uint32_t group() const { return group_; }
+  const std::vector<Rank>& ranks() const { return ranks_; }  // by index in the group
+  const Rank* rank_of(ConnectionId connection) const;
+
+ private:
+  Rank* find(ConnectionId connection);
+  void fill_address(const Rank& rank, wire::RankAddress& out) const;
+  void died(Rank& rank, const std::string& cause, bool expected);
+  void next_epoch(const std::string& cause);
+  void check_complete();
+
+  const uint32_t group_;
+  const std::chrono::milliseconds silence_limit_;
+  std::vector<Rank> ranks_;
+  uint64_t epoch_ = 0;
+  uint64_t version_ = 1;
+  uint64_t deaths_ = 0;
+  bool complete_ = false;
+  std::optional<Time> adopted_at_;  // when the first rank came back with an epoch of a coordinator before us
+};
+
+// Usage of the KV cache, 0 .. 1.
+double kv_usage(const wire::RankReport& report);
+const char* state_name(wire::RankState state);  // "live"
+
+}  // namespace switchyard::coordinator
