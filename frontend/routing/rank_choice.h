@@ -4,7 +4,8 @@
 // holds of its beginning; and for what is before it on the rank, kTokensOfRunning a running sequence (it slows every
 // step) and kTokensOfWaiting a waiting one (it is prefilled first). So a prompt follows its beginning until the rank is
 // busier than the others by more than that saves, and prompts without a known beginning go to the least loaded.
-// A rank that is full or does not answer is taken only when all are.
+// A rank that is full or does not answer is taken only when all are, and one whose group has lost a rank only when
+// there are no others: its next step is likely to be the group's last.
 //
 // Pure: no clock, no state. Ties go to the candidate that comes first.
 #pragma once
@@ -20,9 +21,10 @@ struct RankCandidate {
   uint32_t rank = 0;
   uint32_t running = 0;  // sequences, those under way to it included
   uint32_t waiting = 0;
-  double kv_usage = 0;         // 0 .. 1
-  double silent_seconds = 0;   // that it owes an output for
-  uint32_t cached_tokens = 0;  // of the prompt's beginning
+  double kv_usage = 0;           // 0 .. 1
+  double silent_seconds = 0;     // that it owes an output for
+  bool in_broken_group = false;  // not all ranks of its group can be reached
+  uint32_t cached_tokens = 0;    // of the prompt's beginning
 };
 
 inline constexpr uint32_t kTokensOfRunning = 32;

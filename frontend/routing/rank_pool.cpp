@@ -124,6 +124,7 @@ class NetRankPool final : public RankPool {
  private:
   struct Rank {
     uint32_t id = 0;
+    uint32_t group = 0;
     std::string host;
     uint16_t port = 0;
     net::Service::Id connector = 0;
@@ -180,6 +181,10 @@ class NetRankPool final : public RankPool {
   Rank* choose(const std::vector<uint64_t>& blocks, size_t prompt_tokens) {
     const auto matches = prefixes_.matches(blocks);
     const auto now = Clock::now();
+    std::vector<uint32_t> broken_groups;  // ascending, as ranks of higher ids are in higher groups; almost always empty
+    for (const auto& [id, rank] : ranks_)
+      if (!rank.usable() && (broken_groups.empty() || broken_groups.back() != rank.group))
+        broken_groups.push_back(rank.group);
     std::vector<RankCandidate> candidates;
     candidates.reserve(ranks_.size());
     auto at = ranks_.upper_bound(last_rank_);  // the one behind the last choice comes first among equals
@@ -189,6 +194,7 @@ class NetRankPool final : public RankPool {
       if (!rank.usable()) continue;
       RankCandidate& candidate = candidates.emplace_back();
       candidate.rank = rank.id;
+      candidate.in_broken_group = std::binary_search(broken_groups.begin(), broken_groups.end(), rank.group);
       // What the rank says it has may be older than what was sent there.
       const auto own = static_cast<uint32_t>(sequences_.count_on(rank.id));
       candidate.running = std::max(own, rank.running);
@@ -313,13 +319,14 @@ class NetRankPool final : public RankPool {
     for (const auto& address : table.ranks()) listed[address.rank_id()] = &address;
     for (auto& [id, rank] : ranks_) {
       const auto found = listed.find(id);
-      const bool moved =
-          found != listed.end() && (found->second->host() != rank.host || found->second->port() != rank.port);
-      if (found == listed.end() || found->second->state() == wire::RANK_DEAD || moved) disconnect(rank);
+      if (found == listed.end()) continue;  // of a group that the coordinator does not know yet: it goes on
+      const bool moved = found->second->host() != rank.host || found->second->port() != rank.port;
+      if (found->second->state() == wire::RANK_DEAD || moved) disconnect(rank);
     }
     for (const auto& [id, address] : listed) {
       Rank& rank = ranks_[id];
       rank.id = id;
+      rank.group = address->group();
       rank.live = address->state() == wire::RANK_LIVE;
       rank.host = address->host();
       rank.port = static_cast<uint16_t>(address->port());

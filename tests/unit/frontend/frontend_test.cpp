@@ -202,6 +202,63 @@ TEST(RankPool, ARankThatLeavesGetsNothingNewAndFinishesWhatItHas) {
   EXPECT_EQ(second.read().status, 200);
 }
 
+// What a coordinator says of ranks 0 and 1, group 0, and 2 and 3, group 1.
+wire::RoutingTable two_groups(FakeCluster& cluster, const std::vector<uint32_t>& listed) {
+  wire::RoutingTable table;
+  for (const uint32_t i : listed) {
+    wire::RankAddress* address = table.add_ranks();
+    address->set_rank_id(i);
+    address->set_group(i / 2);
+    address->set_host("127.0.0.1");
+    address->set_port(cluster.rank(i).port());
+    address->set_state(wire::RANK_LIVE);
+  }
+  return table;
+}
+
+TEST(RankPool, AGroupThatLostARankGetsNothingNewWhileAnotherLives) {
+  FakeCluster cluster(4);
+  cluster.publish(two_groups(cluster, {0, 1, 2, 3}));
+  TestFrontend frontend(cluster);
+  ASSERT_TRUE(eventually([&] { return frontend.pool->load().live_ranks == 4; }));
+  for (const size_t i : {0U, 1U, 2U, 3U}) cluster.rank(i).answer_with(ok);
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(call(frontend.port(), "POST", kPath, kBody).status, 200);
+  EXPECT_EQ(cluster.rank(2).generate_count(), 1U);  // all of them are candidates
+  EXPECT_EQ(cluster.rank(3).generate_count(), 1U);
+  cluster.rank(3).kill();  // seen before the coordinator says so
+  ASSERT_TRUE(eventually([&] { return frontend.pool->load().live_ranks == 3; }));
+  for (int i = 0; i < 6; ++i) EXPECT_EQ(call(frontend.port(), "POST", kPath, kBody).status, 200);
+  EXPECT_EQ(cluster.rank(2).generate_count(), 1U);
+  EXPECT_EQ(cluster.rank(0).generate_count() + cluster.rank(1).generate_count(), 8U);
+  // Without the other group, what is left is better than nothing.
+  cluster.rank(0).kill();
+  cluster.rank(1).kill();
+  ASSERT_TRUE(eventually([&] { return frontend.pool->load().live_ranks == 1; }));
+  EXPECT_EQ(call(frontend.port(), "GET", "/ready").status, 200);
+  EXPECT_EQ(call(frontend.port(), "POST", kPath, kBody).status, 200);
+  EXPECT_EQ(cluster.rank(2).generate_count(), 2U);
+}
+
+TEST(RankPool, AGroupThatANewCoordinatorDoesNotListYetGoesOn) {
+  FakeCluster cluster(4);
+  cluster.publish(two_groups(cluster, {0, 1, 2, 3}));
+  TestFrontend frontend(cluster);
+  ASSERT_TRUE(eventually([&] { return frontend.pool->load().live_ranks == 4; }));
+  std::vector<Client> clients;
+  for (int i = 0; i < 4; ++i) {
+    clients.emplace_back(frontend.port());
+    clients.back().send(request_text("POST", kPath, kBody));
+  }
+  std::vector<uint64_t> ids;
+  for (const size_t i : {0U, 1U, 2U, 3U}) ids.push_back(cluster.rank(i).wait_generate().request_id());
+  auto table = two_groups(cluster, {0, 1});
+  table.mutable_ranks(0)->set_state(wire::RANK_LEAVING);  // so that it shows when the table is in force
+  cluster.publish(table);
+  ASSERT_TRUE(eventually([&] { return frontend.pool->load().live_ranks == 3; }));
+  for (const size_t i : {0U, 1U, 2U, 3U}) cluster.rank(i).send(ids[i], output_of("x", wire::FINISH_LENGTH));
+  for (auto& client : clients) EXPECT_EQ(client.read().status, 200);
+}
+
 TEST(RankPool, StreamsAndNewRequestsOutliveTheCoordinator) {
   FakeCluster cluster;
   TestFrontend frontend(cluster);

@@ -100,5 +100,19 @@ TEST(RankChoice, SilentAndFullRanksOnlyWhenAllAre) {
   EXPECT_EQ(choose_rank({silent, full}, 1000), 0U);
 }
 
+TEST(ChooseRank, ARankOfABrokenGroupIsTakenOnlyWhenThereIsNoOther) {
+  RankCandidate broken;
+  broken.rank = 0;
+  broken.in_broken_group = true;
+  broken.cached_tokens = 1000;
+  RankCandidate full;
+  full.rank = 1;
+  full.running = 64;
+  full.waiting = 9;
+  full.kv_usage = 1.0;
+  EXPECT_EQ(choose_rank({broken, full}, 1000), 1U);
+  EXPECT_EQ(choose_rank({broken}, 1000), 0U);
+}
+
 }  // namespace
 }  // namespace switchyard::frontend
