@@ -15,6 +15,7 @@
 #include "common/checkpoint/checkpoint.h"
 #include "common/net/net.h"
 #include "coordinator/placement.h"
+#include "launch/group_restarts.h"
 #include "launch/http_client.h"
 #include "launch/janitor.h"
 #include "launch/plan.h"
@@ -117,13 +118,74 @@ std::string without_program_name(const std::string& line) {
 Error cause_of_end(const Supervisor& supervisor, bool was_ready) {
   const auto& exit = *supervisor.first_exit();
   std::string message = exit.sentence;
-  if (!supervisor.fatal_cause().empty()) {
-    message = was_ready ? fmt::format("{}: {}", exit.sentence, supervisor.fatal_cause()) : supervisor.fatal_cause();
+  if (!exit.fatal_cause.empty()) {
+    message = was_ready ? fmt::format("{}: {}", exit.sentence, exit.fatal_cause) : exit.fatal_cause;
   } else if (exit.last_line.starts_with("switchyard-")) {
     message = without_program_name(exit.last_line);
   }
   return {Errc::kPeerLost, message};
 }
+
+// The processes of the cluster; worker groups that end are started again.
+class Processes {
+ public:
+  Processes(std::vector<PlannedProcess> plan, uint32_t group_count, const RunDirectory& run, Supervisor& supervisor)
+      : plan_(std::move(plan)), run_(run), supervisor_(supervisor), restarts_(group_count) {}
+
+  Status start_all() {
+    for (const auto& process : plan_) SWITCHYARD_TRY(start(process));
+    return {};
+  }
+
+  // Until a stop request, or the end of a process that the cluster cannot do without.
+  void keep_running() {
+    while (supervisor_.stop_requests() == 0) {
+      if (const Exit* exit = supervisor_.first_exit()) {
+        const auto ended = std::find_if(plan_.begin(), plan_.end(),
+                                        [&](const PlannedProcess& p) { return p.program.name == exit->name; });
+        if (!ended->group) return;
+        group_ended(*ended->group, cause_of_end(supervisor_, true).message);
+        if (!restarts_.any_runs()) return;
+        supervisor_.forget_first_exit();
+      }
+      while (const auto group = restarts_.take_due(Clock::now())) start_again(*group);
+      if (supervisor_.first_exit() == nullptr) supervisor_.wait(until_next());
+    }
+  }
+
+ private:
+  Status start(const PlannedProcess& process) {
+    if (process.group) SWITCHYARD_TRY(run_.make_empty(group_directory(*process.group)));
+    return supervisor_.start(process.program);
+  }
+
+  void group_ended(uint32_t group, const std::string& cause) {
+    const auto delay = restarts_.ended(group, Clock::now());
+    if (delay) {
+      log_error("a worker group ended", {{"group", group}, {"cause", cause}, {"starts_again_in_ms", delay->count()}});
+    } else {
+      log_error("a worker group ended and is given up",
+                {{"group", group}, {"cause", cause}, {"ends_within_10_minutes", GroupRestarts::kEndsMax}});
+    }
+  }
+
+  void start_again(uint32_t group) {
+    const auto process = std::find_if(plan_.begin(), plan_.end(), [&](const auto& p) { return p.group == group; });
+    if (auto started = start(*process); !started.ok()) return group_ended(group, started.error().message);
+    log_info("worker group starts again", {{"group", group}});
+  }
+
+  milliseconds until_next() const {
+    const auto next = restarts_.next();
+    if (!next) return milliseconds(60000);
+    return std::max(milliseconds(0), std::chrono::ceil<milliseconds>(*next - Clock::now()));
+  }
+
+  const std::vector<PlannedProcess> plan_;
+  const RunDirectory& run_;
+  Supervisor& supervisor_;
+  GroupRestarts restarts_;
+};
 
 bool is_ready(const Url& url) {
   HttpRequest request;
@@ -246,8 +308,8 @@ Result<config::ClusterConfig> resolve(config::ClusterConfig config) {
   if (c.admin_port == 0) SWITCHYARD_TRY(find_other(c.admin_host, c.admin_port));
   if (c.port == 0) SWITCHYARD_TRY(find_other(c.host, c.port));
   if (config.worker.threads_per_rank == 0 && remote_hosts(config).empty()) {
-    config.worker.threads_per_rank =
-        std::max(1U, static_cast<uint32_t>(machine_cores().size()) / config.worker.data_parallel_size);
+    config.worker.threads_per_rank = std::max(
+        1U, static_cast<uint32_t>(machine_cores().size()) / (config.worker.groups * config.worker.data_parallel_size));
   }
   if (config.model.served_model_name.empty()) {
     const auto path = std::filesystem::path(config.model.path).lexically_normal();
@@ -279,9 +341,9 @@ Status run_cluster(const config::ClusterConfig& given, const RunOptions& options
     supervisor.stop_all();
     return status;
   };
-  for (const auto& process : plan_processes(config, {options.program_directory, run.path(), geteuid() == 0})) {
-    if (auto started = supervisor.start(process.program); !started.ok()) return stop(started);
-  }
+  Processes processes(plan_processes(config, {options.program_directory, run.path(), geteuid() == 0}),
+                      config.worker.groups, run, supervisor);
+  if (auto started = processes.start_all(); !started.ok()) return stop(started);
 
   ProgressBar progress(config);
   bar = &progress;
@@ -289,7 +351,7 @@ Status run_cluster(const config::ClusterConfig& given, const RunOptions& options
   while (ready_count < config.frontend.count) {
     supervisor.wait(milliseconds(20));
     if (supervisor.stop_requests() > 0) return stop({});
-    if (supervisor.first_exit()) {
+    if (supervisor.first_exit() != nullptr) {
       progress.erase();
       supervisor.wait(milliseconds(50));  // others' last words
       const Error cause = cause_of_end(supervisor, false);
@@ -303,8 +365,8 @@ Status run_cluster(const config::ClusterConfig& given, const RunOptions& options
   std::fflush(stdout);
   if (options.demo) show_first_answers(config);
 
-  while (supervisor.stop_requests() == 0 && !supervisor.first_exit()) supervisor.wait(milliseconds(60000));
-  if (supervisor.first_exit()) {
+  processes.keep_running();
+  if (supervisor.first_exit() != nullptr) {
     supervisor.wait(milliseconds(50));
     const Error cause = cause_of_end(supervisor, true);
     log_error("a process of the cluster ended; stopping all", {{"cause", cause.message}});

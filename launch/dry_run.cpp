@@ -6,11 +6,13 @@
 
 #include <algorithm>
 #include <charconv>
+#include <map>
 
 #include "common/base/machine.h"
 #include "common/checkpoint/checkpoint.h"
 #include "common/checkpoint/memory_plan.h"
 #include "common/config/memory_options.h"
+#include "common/config/rank_places.h"
 #include "coordinator/placement.h"
 #include "launch/plan.h"
 
@@ -41,20 +43,6 @@ uint64_t gpu_bytes(const std::string& gpu_model) {
   return gigabytes * 1'000'000'000;
 }
 
-// Rank r's host: hosts filled in order, each with its slots.
-std::string host_of_rank(const config::WorkerConfig& w, uint32_t rank) {
-  if (w.hosts.empty()) return "this machine";
-  uint32_t before = 0;
-  for (const auto& host : w.hosts) {
-    const auto colon = host.find(':');
-    uint32_t slots = w.gpus_per_node != 0 ? w.gpus_per_node : w.data_parallel_size;
-    if (colon != std::string::npos) std::from_chars(host.data() + colon + 1, host.data() + host.size(), slots);
-    if (rank < before + slots) return host.substr(0, colon);
-    before += slots;
-  }
-  return w.hosts.back().substr(0, w.hosts.back().find(':'));
-}
-
 std::string placement_text(const coordinator::ExpertPlacement& placement, const std::string& policy) {
   if (placement.layer_count == 0) return "expert placement: none, the model is dense\n";
   std::string out = fmt::format("expert placement: {} of {} on {} ({})\n", plural(placement.layer_count, "layer"),
@@ -79,11 +67,19 @@ Result<std::string> dry_run_report(const config::ClusterConfig& config, const st
   SWITCHYARD_TRY(check_context(config, spec));
   SWITCHYARD_ASSIGN(const auto placement, coordinator::place_experts(w.placement, spec, w.data_parallel_size));
 
+  const auto places = config::rank_places(w);
+  uint32_t ranks_on_host = 0;
+  for (const auto& place : places) ranks_on_host = std::max(ranks_on_host, place.on_host);
+
   std::string out =
       fmt::format("cluster {}: {}\n  {}, {} parameters, {} of them for one token, {} layers\n", config.name,
                   config.model.path, spec.architecture, billions(checkpoint::parameter_count(spec)),
                   billions(checkpoint::active_parameter_count(spec)), spec.layers.size());
 
+  if (w.groups > 1) {
+    out += fmt::format("{} of {}, each with all experts: {} in all\n", plural(w.groups, "group"),
+                       plural(w.data_parallel_size, "rank"), plural(places.size(), "rank"));
+  }
   out += "processes\n";
   for (const auto& process : plan_processes(config, {program_directory, "RUN_DIRECTORY", geteuid() == 0})) {
     out += fmt::format("  {} on {}\n    {}\n", process.program.name, process.hosts, shell_line(process.program.argv));
@@ -95,11 +91,10 @@ Result<std::string> dry_run_report(const config::ClusterConfig& config, const st
 
   const MemoryPlanOptions options = config::memory_options(config, spec);
   const MemoryPlan plan = checkpoint::plan_memory(spec, options);
-  const uint64_t ranks_here = w.hosts.empty() ? w.data_parallel_size : (w.data_parallel_size - 1) / w.hosts.size() + 1;
   const uint64_t kv_bytes =
       w.kv_cache_memory_mib != 0
           ? w.kv_cache_memory_mib << 20
-          : checkpoint::auto_kv_bytes(plan.kv_sequence_bytes, w.max_num_seqs, machine_memory_bytes() / ranks_here);
+          : checkpoint::auto_kv_bytes(plan.kv_sequence_bytes, w.max_num_seqs, machine_memory_bytes() / ranks_on_host);
   const uint64_t room = static_cast<uint64_t>(static_cast<double>(gpu_bytes(w.gpu_model)) * w.gpu_memory_utilization);
 
   std::vector<uint64_t> experts(w.data_parallel_size);
@@ -108,20 +103,25 @@ Result<std::string> dry_run_report(const config::ClusterConfig& config, const st
     for (uint32_t rank = 0; rank < w.data_parallel_size; ++rank) experts[rank] += counts[rank];
   }
   out += fmt::format("memory per rank, MiB, weights in {}\n", config::weight_form(config, spec));
-  out += fmt::format("  {:>4} {:>11} {:>8} {:>11} {:>10} {:>10} {:>11}  {}\n", "rank", "replicated", "experts",
-                     "of experts", "KV", "workspace", "total", "host");
+  out += fmt::format("  {:>4} {:>5} {:>11} {:>8} {:>11} {:>10} {:>10} {:>11}  {}\n", "rank", "group", "replicated",
+                     "experts", "of experts", "KV", "workspace", "total", "host");
   std::string too_small;
-  for (uint32_t rank = 0; rank < w.data_parallel_size; ++rank) {
-    const uint64_t expert_bytes = experts[rank] * plan.expert_bytes;
+  std::map<std::string, uint64_t> host_bytes;
+  for (uint32_t rank = 0; rank < places.size(); ++rank) {
+    const uint32_t index = rank % w.data_parallel_size;
+    const std::string host = places[rank].host.empty() ? "this machine" : places[rank].host;
+    const uint64_t expert_bytes = experts[index] * plan.expert_bytes;
     const uint64_t total = plan.replicated_bytes + expert_bytes + kv_bytes + plan.workspace_bytes;
-    out += fmt::format("  {:>4} {:>11} {:>8} {:>11} {:>10} {:>10} {:>11}  {}\n", rank, mib(plan.replicated_bytes),
-                       experts[rank], mib(expert_bytes), mib(kv_bytes), mib(plan.workspace_bytes), mib(total),
-                       host_of_rank(w, rank));
+    host_bytes[host] += total;
+    out += fmt::format("  {:>4} {:>5} {:>11} {:>8} {:>11} {:>10} {:>10} {:>11}  {}\n", rank,
+                       rank / w.data_parallel_size, mib(plan.replicated_bytes), experts[index], mib(expert_bytes),
+                       mib(kv_bytes), mib(plan.workspace_bytes), mib(total), host);
     if (room != 0 && total > room && too_small.empty()) {
       too_small = fmt::format("worker.gpu_model: rank {} needs {} MiB, and {:g} of a {} are {} MiB", rank, mib(total),
                               w.gpu_memory_utilization, w.gpu_model, mib(room));
     }
   }
+  for (const auto& [host, bytes] : host_bytes) out += fmt::format("  all ranks of {}: {} MiB\n", host, mib(bytes));
   if (room != 0) out += fmt::format("  room on each {}: {} MiB\n", w.gpu_model, mib(room));
   const uint64_t longest = options.max_model_len != 0 ? options.max_model_len : spec.max_position;
   if (plan.kv_sequence_bytes != 0) {

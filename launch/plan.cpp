@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "common/config/rank_places.h"
+
 namespace switchyard::launch {
 namespace {
 
@@ -15,30 +17,59 @@ using Words = std::vector<std::string>;
 // Frontends first, so that they finish what runs on the ranks; the coordinator last.
 enum StopOrder { kStopFrontends, kStopWorkers, kStopCoordinator };
 
-// "h100-1:8" -> "h100-1"
-std::string host_name(const std::string& host) { return host.substr(0, host.find(':')); }
+std::string host_name(const std::string& host) { return config::host_slots(host, 0).host; }
 
 void append(Words& words, const Words& more) { words.insert(words.end(), more.begin(), more.end()); }
 
-std::string hosts_text(const Words& hosts) {
-  return hosts.empty() ? "this machine" : fmt::format("{}", fmt::join(hosts, ", "));
+std::string hosts_text(const std::vector<config::HostSlots>& hosts) {
+  Words names;
+  for (const auto& host : hosts) names.push_back(host.host);
+  return names.empty() ? "this machine" : fmt::format("{}", fmt::join(names, ", "));
+}
+
+// The hosts of a group with their slots there: one group may use them all, several share them out rank by rank.
+std::vector<config::HostSlots> hosts_of_group(const config::WorkerConfig& w, uint32_t group) {
+  std::vector<config::HostSlots> hosts;
+  if (w.hosts.empty()) return hosts;
+  if (w.groups == 1) {
+    for (const auto& host : w.hosts)
+      hosts.push_back(config::host_slots(host, w.gpus_per_node != 0 ? w.gpus_per_node : w.data_parallel_size));
+    return hosts;
+  }
+  const auto places = config::rank_places(w);
+  for (uint32_t i = 0; i < w.data_parallel_size; ++i) {
+    const auto& host = places[size_t{group} * w.data_parallel_size + i].host;
+    if (hosts.empty() || hosts.back().host != host) hosts.push_back({host, 0});
+    ++hosts.back().slots;
+  }
+  return hosts;
+}
+
+// What starts a rank.
+Words worker_line(const PlanSurroundings& around, uint32_t group, const std::string& parent) {
+  return {around.program_directory + "/switchyard-worker",
+          "--config",
+          around.run_directory + "/cluster.yaml",
+          "--group",
+          std::to_string(group),
+          "--die-with-parent",
+          parent};
 }
 
 // mpirun, for ranks on this machine alone or on hosts reached by ssh.
-Words mpirun_line(const config::ClusterConfig& config, const PlanSurroundings& around) {
+Words mpirun_line(const config::ClusterConfig& config, const PlanSurroundings& around, uint32_t group,
+                  const std::vector<config::HostSlots>& hosts) {
   const auto& w = config.worker;
   Words line{"mpirun", "-n", std::to_string(w.data_parallel_size), "--bind-to", "none", "--oversubscribe"};
   if (around.is_root) line.push_back("--allow-run-as-root");
   bool all_here = true;
-  if (!w.hosts.empty()) {
-    Words hosts;
-    for (const auto& host : w.hosts) {
-      const bool has_slots = host.find(':') != std::string::npos;
-      const uint32_t slots = w.gpus_per_node != 0 ? w.gpus_per_node : w.data_parallel_size;
-      hosts.push_back(has_slots ? host : fmt::format("{}:{}", host, slots));
-      all_here = all_here && is_this_machine(host_name(host));
+  if (!hosts.empty()) {
+    Words list;
+    for (const auto& host : hosts) {
+      list.push_back(fmt::format("{}:{}", host.host, host.slots));
+      all_here = all_here && is_this_machine(host.host);
     }
-    append(line, {"--host", fmt::format("{}", fmt::join(hosts, ","))});
+    append(line, {"--host", fmt::format("{}", fmt::join(list, ","))});
   }
   // pml ob1 over btl self, vader and, between machines, tcp: looking for other fabrics doubles the time to start (0.38
   // s against 0.19 s, two ranks, Open MPI 4.1.4), and exchanges of a rank's size gain nothing from them. CMA needs
@@ -48,29 +79,36 @@ Words mpirun_line(const config::ClusterConfig& config, const PlanSurroundings& a
   if (all_here) {
     // No daemons on other machines, shared memory alone between ranks, no other interface than loopback; temporary
     // files go with the run directory.
+    const std::string directory = around.run_directory + "/" + group_directory(group);
     append(line, {"--mca", "plm", "isolated", "--mca", "oob_tcp_if_include", "lo", "--mca", "orte_tmpdir_base",
-                  around.run_directory, "--mca", "btl_vader_backing_directory", around.run_directory});
+                  directory, "--mca", "btl_vader_backing_directory", directory});
   }
   append(line, w.mpirun_args);
-  append(line, {around.program_directory + "/switchyard-worker", "--config", around.run_directory + "/cluster.yaml",
-                "--die-with-parent", all_here ? std::string(kOwnPid) : "0"});
+  append(line, worker_line(around, group, all_here ? std::string(kOwnPid) : "0"));
   return line;
 }
 
-Words srun_line(const config::ClusterConfig& config, const PlanSurroundings& around) {
+Words srun_line(const config::ClusterConfig& config, const PlanSurroundings& around, uint32_t group,
+                const std::vector<config::HostSlots>& hosts) {
   const auto& w = config.worker;
   Words line{"srun", "--mpi=pmix", "--kill-on-bad-exit=1", "-n", std::to_string(w.data_parallel_size)};
   if (w.gpus_per_node != 0) {
     append(line,
            {fmt::format("--ntasks-per-node={}", std::min(w.gpus_per_node, w.data_parallel_size)), "--gpus-per-task=1"});
   }
-  if (!w.hosts.empty()) {
+  // A step takes its nodes whole unless told otherwise, and the groups are a step each: with GPUs each keeps to those
+  // that it asks for, and needs the cores of its threads; without, all share.
+  if (w.groups > 1 && w.gpus_per_node == 0) line.push_back("--overlap");
+  if (w.groups > 1 && w.gpus_per_node != 0) {
+    line.push_back("--exact");
+    if (w.threads_per_rank != 0) line.push_back(fmt::format("--cpus-per-task={}", w.threads_per_rank));
+  }
+  if (!hosts.empty()) {
     Words names;
-    for (const auto& host : w.hosts) names.push_back(host_name(host));
+    for (const auto& host : hosts) names.push_back(host.host);
     line.push_back(fmt::format("--nodelist={}", fmt::join(names, ",")));
   }
-  append(line, {around.program_directory + "/switchyard-worker", "--config", around.run_directory + "/cluster.yaml",
-                "--die-with-parent", "0"});
+  append(line, worker_line(around, group, "0"));
   return line;
 }
 
@@ -86,6 +124,8 @@ Words on_host(const config::ClusterConfig& config, const std::string& host, cons
 }
 
 }  // namespace
+
+std::string group_directory(uint32_t group) { return fmt::format("group-{}", group); }
 
 bool is_this_machine(const std::string& host) {
   return host.empty() || host == "localhost" || host == "::1" || host == "0.0.0.0" || host == "::" ||
@@ -142,18 +182,23 @@ std::vector<PlannedProcess> plan_processes(const config::ClusterConfig& config, 
   coordinator.stop_deadline = milliseconds(2000);
   plan.push_back({"this machine", coordinator});
 
-  Program workers;
-  workers.name = "worker ranks";
-  workers.argv = config.launcher == "srun" ? srun_line(config, around) : mpirun_line(config, around);
-  workers.stop_order = kStopWorkers;
   const bool has_remote = !remote_hosts(config).empty();
-  // SIGTERM: mpirun and srun end ranks on other machines then. Here the kernel does that for them, at once (mpirun
-  // would take 3 s).
-  workers.death_signal = has_remote || config.launcher == "srun" ? SIGTERM : SIGKILL;
-  workers.stop_deadline = milliseconds(5000);
-  workers.stop_children = config.launcher == "mpirun" && !has_remote;
-  workers.is_mpirun = config.launcher == "mpirun";
-  plan.push_back({hosts_text(config.worker.hosts), workers});
+  for (uint32_t group = 0; group < config.worker.groups; ++group) {
+    const auto hosts = hosts_of_group(config.worker, group);
+    Program workers;
+    workers.name = config.worker.groups == 1 ? "worker ranks" : fmt::format("worker group {}", group);
+    workers.argv =
+        config.launcher == "srun" ? srun_line(config, around, group, hosts) : mpirun_line(config, around, group, hosts);
+    workers.stop_order = kStopWorkers;
+    // SIGTERM: mpirun and srun end ranks on other machines then. Here the kernel does that for them, at once (mpirun
+    // would take 3 s).
+    workers.death_signal = has_remote || config.launcher == "srun" ? SIGTERM : SIGKILL;
+    workers.stop_deadline = milliseconds(5000);
+    workers.stop_children = config.launcher == "mpirun" && !has_remote;
+    workers.is_mpirun = config.launcher == "mpirun";
+    workers.first_rank = group * config.worker.data_parallel_size;
+    plan.push_back({hosts_text(hosts), workers, group});
+  }
 
   for (uint32_t i = 0; i < config.frontend.count; ++i) {
     const std::string host =

@@ -2,6 +2,7 @@
 // up or opened.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,16 +15,21 @@ namespace switchyard::launch {
 struct PlannedProcess {
   std::string hosts;  // "this machine", "gpu1, gpu2"
   Program program;
+  std::optional<uint32_t> group = {};  // of the ranks that it starts
 };
 
 struct PlanSurroundings {
   std::string program_directory;  // where switchyard-worker lies
-  std::string run_directory;      // holds cluster.yaml
+  std::string run_directory;      // holds cluster.yaml, and a directory a group (group_directory)
   bool is_root = false;           // mpirun wants to be told
 };
 
 // In the order in which they are started.
 std::vector<PlannedProcess> plan_processes(const config::ClusterConfig& config, const PlanSurroundings& around);
+
+// Where a group's MPI keeps its temporary files and shared memory, within the run directory: a directory of its own, so
+// that nothing of one group is in another's way, and what a killed one leaves behind can be removed.
+std::string group_directory(uint32_t group);
 
 // True for host names that mean this machine.
 bool is_this_machine(const std::string& host);

@@ -16,6 +16,7 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <optional>
 
 namespace switchyard::launch {
 namespace {
@@ -106,16 +107,18 @@ std::vector<std::string> MpirunBanners::feed(const std::string& line) {
     if (text.find("noticed that process rank") != std::string::npos) {
       const auto rank = number_after(text, "process rank");
       const auto number = number_after(text, "on signal");
-      if (rank && number) return fmt::format("worker rank {} was killed by {}", *rank, signal_text(*number));
+      if (rank && number)
+        return fmt::format("worker rank {} was killed by {}", first_rank_ + *rank, signal_text(*number));
     }
     if (const auto code = number_after(text, "Exit code:")) {
       // "Process name: [[52061,1],1]": the last number is the rank.
       const auto name = text.find("Process name:");
       const auto rank = name == std::string::npos ? std::nullopt : number_after(text.substr(name), "],");
-      if (rank) return fmt::format("worker rank {} exited with code {}", *rank, *code);
+      if (rank) return fmt::format("worker rank {} exited with code {}", first_rank_ + *rank, *code);
     }
     if (text.find("MPI_ABORT was invoked") != std::string::npos) {
-      if (const auto rank = number_after(text, "on rank")) return fmt::format("worker rank {} called MPI_Abort", *rank);
+      if (const auto rank = number_after(text, "on rank"))
+        return fmt::format("worker rank {} called MPI_Abort", first_rank_ + *rank);
     }
     return "";
   }();
@@ -130,11 +133,16 @@ std::vector<std::string> MpirunBanners::feed(const std::string& line) {
 }
 
 struct Supervisor::Child {
+  explicit Child(const Program& p) : program(p), banners(p.first_rank) {}
+  ~Child() {
+    if (output >= 0) close(output);
+  }
   Program program;
   pid_t pid = -1;
   int output = -1;      // read end
   std::string partial;  // a line that has not ended yet
   std::string last_line;
+  std::string fatal_cause;
   bool exited = false;
   bool signalled = false;  // told to stop: its end is no surprise
   MpirunBanners banners;
@@ -189,8 +197,8 @@ Status Supervisor::start(const Program& program) {
     return Error{Errc::kIo, fmt::format("{}: cannot be started: {}", program.argv.front(), std::strerror(cause))};
   }
   fcntl(output[0], F_SETFL, O_NONBLOCK);
-  auto child = std::make_unique<Child>();
-  child->program = program;
+  std::erase_if(children_, [](const auto& c) { return c->exited; });
+  auto child = std::make_unique<Child>(program);
   child->pid = pid;
   child->output = output[0];
   children_.push_back(std::move(child));
@@ -203,7 +211,7 @@ void Supervisor::line(Child& child, const std::string& text) {
     constexpr std::string_view kFatal = "fatal: ";
     if (!l.empty()) child.last_line = l;
     if (l.starts_with(kFatal)) {
-      if (fatal_cause_.empty() && !child.signalled) fatal_cause_ = l.substr(kFatal.size());
+      if (child.fatal_cause.empty()) child.fatal_cause = l.substr(kFatal.size());
     }
     sink_(l);
   }
@@ -237,12 +245,13 @@ void Supervisor::finish(Child& child, int status) {
   Exit exit;
   exit.name = child.program.name;
   exit.last_line = child.last_line;
+  exit.fatal_cause = child.fatal_cause;
   exit.code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
   exit.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
   exit.sentence = exit.signal != 0 ? fmt::format("{} was killed by {}", exit.name, signal_text(exit.signal))
                                    : fmt::format("{} exited with code {}", exit.name, exit.code);
   if (!child.banners.death().empty()) exit.sentence = child.banners.death();
-  if (!child.signalled && !stopping_ && !first_exit_) first_exit_ = exit;
+  if (!child.signalled && !stopping_) exits_.push_back(std::move(exit));
 }
 
 void Supervisor::reap() {

@@ -7,9 +7,9 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <deque>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,6 +33,7 @@ struct Program {
   bool stop_children = false;
   // mpirun: its banners about dead ranks are turned into one sentence each.
   bool is_mpirun = false;
+  uint32_t first_rank = 0;  // mpirun: the id in the cluster of the rank that it calls 0
 };
 
 // How a program ended.
@@ -42,18 +43,21 @@ struct Exit {
   int signal = 0;  // else
   // "frontend 0 exited with code 1", "worker rank 1 was killed by signal 9 (Killed)"
   std::string sentence;
-  std::string last_line;  // that it wrote
+  std::string last_line;    // that it wrote
+  std::string fatal_cause;  // its first "fatal: ..." line, without the word; "" = none
 };
 
 // Turns the banners of mpirun ("mpirun noticed that process rank 1 with PID ...") into a sentence; other lines pass.
 class MpirunBanners {
  public:
+  explicit MpirunBanners(uint32_t first_rank = 0) : first_rank_(first_rank) {}
   // Lines to show for one line of mpirun's stderr: none inside a banner that is understood.
   std::vector<std::string> feed(const std::string& line);
   // "worker rank 1 exited with code 3"; "" while none died.
   const std::string& death() const { return death_; }
 
  private:
+  const uint32_t first_rank_;
   bool inside_ = false;
   std::vector<std::string> banner_;
   std::string death_;
@@ -71,19 +75,19 @@ class Supervisor {
   Supervisor(const Supervisor&) = delete;
   Supervisor& operator=(const Supervisor&) = delete;
 
-  // Errors: the file cannot be executed.
+  // A program of the same name may have ended before. Errors: the file cannot be executed.
   Status start(const Program& program);
 
   // Waits for something to happen, but no longer than `longest`; passes lines on meanwhile.
   void wait(std::chrono::milliseconds longest);
 
-  // The first program that ended by itself, since the Supervisor began.
-  const std::optional<Exit>& first_exit() const { return first_exit_; }
+  // The first program that ended by itself, of those that forget_first_exit() has not dropped; null: none. Valid until
+  // then.
+  const Exit* first_exit() const { return exits_.empty() ? nullptr : &exits_.front(); }
+  void forget_first_exit() { exits_.pop_front(); }
   // Times that SIGINT, SIGTERM or SIGHUP came. What comes within 200 ms is one request: `timeout` and others signal a
   // process and its group.
   int stop_requests() const { return stop_requests_; }
-  // The first "fatal: ..." line of any child, without the word; "" = none.
-  const std::string& fatal_cause() const { return fatal_cause_; }
 
   // Stops all programs, in stop order, each group with its deadline, and waits until no child and no orphan of one is
   // left. A further stop request while it waits turns the deadlines to zero.
@@ -105,8 +109,7 @@ class Supervisor {
   int stop_requests_ = 0;
   std::chrono::steady_clock::time_point last_stop_signal_;
   bool stopping_ = false;
-  std::optional<Exit> first_exit_;
-  std::string fatal_cause_;
+  std::deque<Exit> exits_;
 };
 
 }  // namespace switchyard::launch

@@ -102,4 +102,13 @@ Result<std::string> RunDirectory::write(const std::string& name, const std::stri
   return path;
 }
 
+Status RunDirectory::make_empty(const std::string& name) const {
+  const std::string path = path_ + "/" + name;
+  std::error_code ec;
+  fs::remove_all(path, ec);
+  if (ec) return Error{Errc::kIo, fmt::format("{}: {}", path, ec.message())};
+  if (mkdir(path.c_str(), 0700) != 0) return io_error(path);
+  return {};
+}
+
 }  // namespace switchyard::launch

@@ -22,6 +22,8 @@ class RunDirectory {
   const std::string& path() const { return path_; }
   // Writes a file of mode 0600 into it; gives its path.
   Result<std::string> write(const std::string& name, const std::string& content) const;
+  // Makes an empty directory in it, of mode 0700; what was there under the name is removed.
+  Status make_empty(const std::string& name) const;
 
  private:
   RunDirectory(std::string path, int lock) : path_(std::move(path)), lock_(lock) {}

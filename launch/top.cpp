@@ -56,15 +56,17 @@ Result<std::string> render_cluster(const std::string& body, double seconds, TopT
                      rate(now.prompt_tokens, totals.prompt_tokens),
                      rate(now.generation_tokens, totals.generation_tokens), now.prompt_tokens, now.generation_tokens);
   totals = now;
-  out += fmt::format("{:>4} {:>8} {:<16} {:<8} {:<18} {:>7} {:>7} {:>5} {:>9} {:>9} {:>8}\n", "RANK", "PID", "HOST",
-                     "STATE", "DEVICE", "RUNNING", "WAITING", "KV %", "WEIGHTS M", "MEMORY M", "STEP ms");
+  out +=
+      fmt::format("{:>4} {:>5} {:>8} {:<16} {:<8} {:<18} {:>7} {:>7} {:>5} {:>9} {:>9} {:>8}\n", "RANK", "GROUP", "PID",
+                  "HOST", "STATE", "DEVICE", "RUNNING", "WAITING", "KV %", "WEIGHTS M", "MEMORY M", "STEP ms");
   for (const auto& rank : ranks) {
     std::string device = text(rank, "device");
     if (const auto backend = text(rank, "backend"); !backend.empty()) device += (device.empty() ? "" : "/") + backend;
     out += fmt::format(
-        "{:>4.0f} {:>8.0f} {:<16.16} {:<8.8} {:<18.18} {:>7.0f} {:>7.0f} {:>5.1f} {:>9.1f} {:>9.1f} {:>8.2f}\n",
-        number(rank, "rank_id"), number(rank, "pid"), text(rank, "host"), text(rank, "state"), device,
-        number(rank, "sequences"), number(rank, "waiting"), 100 * number(rank, "kv_usage"),
+        "{:>4.0f} {:>5.0f} {:>8.0f} {:<16.16} {:<8.8} {:<18.18} {:>7.0f} {:>7.0f} {:>5.1f} {:>9.1f} {:>9.1f} "
+        "{:>8.2f}\n",
+        number(rank, "rank_id"), number(rank, "group"), number(rank, "pid"), text(rank, "host"), text(rank, "state"),
+        device, number(rank, "sequences"), number(rank, "waiting"), 100 * number(rank, "kv_usage"),
         mib(number(rank, "weight_bytes")), mib(number(rank, "resident_bytes")), 1000 * number(rank, "step_seconds"));
   }
   out += fmt::format("\n{:>9} {:>8} {:<22} {:>9} {:>11}\n", "FRONTEND", "PID", "ADDRESS", "REQUESTS", "CONNECTIONS");

@@ -125,7 +125,7 @@ class ServerImpl final : public Server {
   Status open() {
     SWITCHYARD_ASSIGN(std::string secret, net::load_secret(config_.secret_file));
     SWITCHYARD_ASSIGN(
-        net_, net::Service::start({wire::ROLE_WORKER, fmt::format("worker {}", identity_.rank)}, std::move(secret)));
+        net_, net::Service::start({wire::ROLE_WORKER, fmt::format("worker {}", identity_.rank_id)}, std::move(secret)));
     net::Handlers handlers;
     handlers.on_frame = [this](const net::ConnectionPtr& from, wire::Frame& frame) { on_peer_frame(from, frame); };
     handlers.on_close = [this](const net::ConnectionPtr& from, const Error&) { on_peer_gone(from); };
@@ -145,7 +145,7 @@ class ServerImpl final : public Server {
       if (frame.has_assignment()) on_assignment(frame.assignment());
     };
     handlers.on_close = [this](const net::ConnectionPtr&, const Error& why) {
-      log_warn("lost the coordinator; streams go on", {{"rank", identity_.rank}, {"why", why.message}});
+      log_warn("lost the coordinator; streams go on", {{"rank", identity_.rank_id}, {"why", why.message}});
       const std::lock_guard lock(mutex_);
       coordinator_ = nullptr;
     };
@@ -163,12 +163,12 @@ class ServerImpl final : public Server {
     assigned_.wait_for(lock, std::chrono::milliseconds(deadline_ms), [this] { return assignment_.has_value(); });
     if (!assignment_) {
       return Error{Errc::kTimeout, fmt::format("rank {}: no assignment from the coordinator at {}:{} within {} ms{}",
-                                               identity_.rank, config_.coordinator.host, config_.coordinator.port,
+                                               identity_.rank_id, config_.coordinator.host, config_.coordinator.port,
                                                deadline_ms, connect_error_.empty() ? "" : ": " + connect_error_)};
     }
     if (!assignment_->error().empty()) {
       return Error{Errc::kInvalid,
-                   fmt::format("rank {}: refused by the coordinator: {}", identity_.rank, assignment_->error())};
+                   fmt::format("rank {}: refused by the coordinator: {}", identity_.rank_id, assignment_->error())};
     }
     return read_assignment();
   }
@@ -188,7 +188,7 @@ class ServerImpl final : public Server {
       if (pending_burst_ != 0) engine->begin(0, pending_burst_);
       send_report();
     }
-    if (identity_.rank != 0) connect_to_first_rank();
+    if (identity_.index != 0) connect_to_first_rank();
   }
 
   void stop() override {
@@ -245,7 +245,7 @@ class ServerImpl final : public Server {
 
   void ask_for_burst(uint64_t burst) override {
     const std::lock_guard lock(mutex_);
-    if (identity_.rank == 0) {
+    if (identity_.index == 0) {
       relay_burst(burst);
     } else {
       asked_burst_ = burst;
@@ -270,7 +270,7 @@ class ServerImpl final : public Server {
   void send_registration() {
     wire::Frame frame;
     auto* r = frame.mutable_register_rank();
-    r->set_rank_id(identity_.rank);
+    r->set_rank_id(identity_.rank_id);
     r->set_rank_count(identity_.size);
     r->set_pid(getpid());
     r->set_host(config_.worker.listen_host == "0.0.0.0" ? net::host_name() : config_.worker.listen_host);
@@ -324,7 +324,7 @@ class ServerImpl final : public Server {
   void on_assignment(const wire::Assignment& assignment) {
     const std::lock_guard lock(mutex_);
     if (assignment_ && !assignment.error().empty()) {
-      log_warn("the coordinator refuses this rank now", {{"rank", identity_.rank}, {"why", assignment.error()}});
+      log_warn("the coordinator refuses this rank now", {{"rank", identity_.rank_id}, {"why", assignment.error()}});
       return;
     }
     assignment_ = assignment;
@@ -352,7 +352,7 @@ class ServerImpl final : public Server {
       }
     }
     for (const auto& rank : from.ranks()) {
-      if (rank.rank_id() == 0) {
+      if (rank.rank_id() + identity_.index == identity_.rank_id) {
         to.first_rank_host = rank.host();
         to.first_rank_port = static_cast<uint16_t>(rank.port());
       }
@@ -398,7 +398,7 @@ class ServerImpl final : public Server {
     }
   }
 
-  // Rank 0: tells everybody, once a burst.
+  // The group's first rank: tells everybody, once a burst.
   void relay_burst(uint64_t burst) {
     if (burst <= relayed_burst_) return;
     relayed_burst_ = burst;
@@ -420,7 +420,7 @@ class ServerImpl final : public Server {
         if (frame.step_begin().burst() != 0) relay_burst(frame.step_begin().burst());
         break;
       }
-      default: log_warn("unexpected frame", {{"rank", identity_.rank}, {"from", from->peer().name}}); break;
+      default: log_warn("unexpected frame", {{"rank", identity_.rank_id}, {"from", from->peer().name}}); break;
     }
   }
 
@@ -580,7 +580,7 @@ class ServerImpl final : public Server {
   std::string first_rank_host_;
   uint16_t first_rank_port_ = 0;
   net::ConnectionPtr first_rank_;
-  std::vector<net::ConnectionPtr> peers_;  // rank 0: the other ranks
+  std::vector<net::ConnectionPtr> peers_;  // the group's first rank: the others
   uint64_t relayed_burst_ = 0;
   uint64_t asked_burst_ = 0;
   uint64_t pending_burst_ = 0;

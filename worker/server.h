@@ -1,5 +1,5 @@
 // A rank as the rest of the cluster sees it: registers with the coordinator, takes requests from frontends, tells its
-// peers when a burst begins.
+// peers, the other ranks of its group, when a burst begins.
 //
 // Threads: the net thread calls the handlers; deliver() and ask_for_burst() come from the engine thread; the rest from
 // the main thread.
@@ -17,11 +17,12 @@
 namespace switchyard::worker {
 
 struct RankIdentity {
-  uint32_t rank = 0;
-  uint32_t size = 1;
-  std::string device;   // "cpu"
-  std::string backend;  // op table
-  std::string model;    // architecture and directory
+  uint32_t rank_id = 0;  // in the cluster
+  uint32_t index = 0;    // in its group, and in the placement
+  uint32_t size = 1;     // of the group
+  std::string device;    // "cpu"
+  std::string backend;   // op table
+  std::string model;     // architecture and directory
   uint32_t vocab_size = 0;
 };
 
@@ -29,7 +30,7 @@ struct RankIdentity {
 struct RankAssignment {
   uint64_t epoch = 0;
   std::vector<std::vector<uint32_t>> rank_of_expert;  // (expert layers, experts)
-  std::string first_rank_host;                        // of the lowest live rank
+  std::string first_rank_host;                        // of the group's first rank
   uint16_t first_rank_port = 0;
 };
 

@@ -50,6 +50,48 @@ TEST(Plan, RanksOnOtherHostsAreNamedToMpirunWithTheirSlots) {
   EXPECT_EQ(remote_hosts(config), (std::vector<std::string>{"n1", "n2"}));
 }
 
+TEST(Plan, EachGroupIsAnMpiJobWithADirectoryOfItsOwn) {
+  config::ClusterConfig config;
+  config.worker.groups = 2;
+  config.worker.data_parallel_size = 3;
+  const auto plan = plan_processes(config, {"/bin", "/run/x", false});
+  ASSERT_EQ(plan.size(), 4U);
+  EXPECT_FALSE(plan[0].group.has_value());
+  EXPECT_FALSE(plan[3].group.has_value());
+  for (const uint32_t group : {0U, 1U}) {
+    const auto& process = plan[1 + group];
+    const auto& line = process.program.argv;
+    EXPECT_EQ(process.group, group);
+    EXPECT_EQ(process.program.name, "worker group " + std::to_string(group));
+    EXPECT_EQ(process.program.first_rank, 3 * group);
+    EXPECT_TRUE(follows(line, "-n", "3"));
+    EXPECT_TRUE(follows(line, "--group", std::to_string(group)));
+    const std::string directory = "/run/x/group-" + std::to_string(group);
+    EXPECT_TRUE(follows(line, "orte_tmpdir_base", directory));
+    EXPECT_TRUE(follows(line, "btl_vader_backing_directory", directory));
+  }
+  // They are stopped together.
+  EXPECT_EQ(plan[1].program.stop_order, plan[2].program.stop_order);
+}
+
+TEST(Plan, GroupsShareOutTheHosts) {
+  config::ClusterConfig config;
+  config.worker.groups = 3;
+  config.worker.data_parallel_size = 2;
+  config.worker.hosts = {"n1:3", "n2:3"};
+  auto plan = plan_processes(config, {"/bin", "/run/x", false});
+  EXPECT_TRUE(follows(plan[1].program.argv, "--host", "n1:2"));
+  EXPECT_TRUE(follows(plan[2].program.argv, "--host", "n1:1,n2:1"));
+  EXPECT_TRUE(follows(plan[3].program.argv, "--host", "n2:2"));
+  EXPECT_EQ(plan[2].hosts, "n1, n2");
+  config.launcher = "srun";
+  plan = plan_processes(config, {"/bin", "/run/x", false});
+  const auto& line = plan[2].program.argv;
+  EXPECT_NE(std::find(line.begin(), line.end(), "--nodelist=n1,n2"), line.end());
+  EXPECT_NE(std::find(line.begin(), line.end(), "--overlap"), line.end());
+  EXPECT_TRUE(follows(line, "--group", "1"));
+}
+
 TEST(Plan, FrontendsOnOtherHostsGoThereInTurn) {
   config::ClusterConfig config;
   config.frontend.count = 3;
@@ -100,6 +142,17 @@ TEST(Resolve, EverythingAutomaticIsFilledInAndPortsAreDistinct) {
   std::sort(ports.begin(), ports.end());
   EXPECT_GT(ports.front(), 0);
   EXPECT_EQ(std::adjacent_find(ports.begin(), ports.end()), ports.end());
+}
+
+TEST(Resolve, TheCoresAreSharedByTheRanksOfAllGroups) {
+  config::ClusterConfig config;
+  config.model.path = "/models/tiny";
+  const auto alone = resolve(config);
+  ASSERT_TRUE(alone.ok());
+  config.worker.groups = alone->worker.threads_per_rank;  // as many as there are cores
+  EXPECT_EQ(resolve(config)->worker.threads_per_rank, 1U);
+  config.worker.groups *= 2;
+  EXPECT_EQ(resolve(config)->worker.threads_per_rank, 1U);
 }
 
 TEST(Ports, AListeningPortIsRefusedByName) {

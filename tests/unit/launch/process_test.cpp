@@ -59,7 +59,7 @@ TEST(Supervisor, AnEndedChildIsNamedWithItsCodeAndItsLastLine) {
   Lines lines;
   Supervisor supervisor(lines.sink());
   ASSERT_TRUE(supervisor.start(shell("frontend 0", "echo one; echo two >&2; exit 3")).ok());
-  ASSERT_TRUE(wait_until(supervisor, [&] { return supervisor.first_exit().has_value(); }));
+  ASSERT_TRUE(wait_until(supervisor, [&] { return supervisor.first_exit() != nullptr; }));
   EXPECT_EQ(supervisor.first_exit()->sentence, "frontend 0 exited with code 3");
   EXPECT_EQ(supervisor.first_exit()->last_line, "two");
   EXPECT_EQ(lines.all, (std::vector<std::string>{"one", "two"}));
@@ -71,15 +71,34 @@ TEST(Supervisor, TheFirstFatalLineIsTheCause) {
   ASSERT_TRUE(
       supervisor.start(shell("a", "echo 'fatal: model.safetensors: truncated' >&2; echo 'fatal: other' >&2; exit 1"))
           .ok());
-  ASSERT_TRUE(wait_until(supervisor, [&] { return supervisor.first_exit().has_value(); }));
-  EXPECT_EQ(supervisor.fatal_cause(), "model.safetensors: truncated");
+  ASSERT_TRUE(wait_until(supervisor, [&] { return supervisor.first_exit() != nullptr; }));
+  EXPECT_EQ(supervisor.first_exit()->fatal_cause, "model.safetensors: truncated");
+}
+
+TEST(Supervisor, EndsAreToldOneByOneAndAProgramMayBeStartedAgain) {
+  Lines lines;
+  Supervisor supervisor(lines.sink());
+  ASSERT_TRUE(supervisor.start(shell("a", "echo 'fatal: first' >&2; exit 1")).ok());
+  ASSERT_TRUE(wait_until(supervisor, [&] { return supervisor.first_exit() != nullptr; }));
+  ASSERT_TRUE(supervisor.start(shell("b", "exit 2")).ok());
+  ASSERT_TRUE(wait_until(supervisor, [&] {
+    if (supervisor.first_exit() != nullptr && supervisor.first_exit()->name == "a") supervisor.forget_first_exit();
+    return supervisor.first_exit() != nullptr;
+  }));
+  EXPECT_EQ(supervisor.first_exit()->name, "b");
+  EXPECT_EQ(supervisor.first_exit()->fatal_cause, "");  // what a said is a's own
+  supervisor.forget_first_exit();
+  ASSERT_TRUE(supervisor.start(shell("a", "echo again; exit 3")).ok());
+  ASSERT_TRUE(wait_until(supervisor, [&] { return supervisor.first_exit() != nullptr; }));
+  EXPECT_EQ(supervisor.first_exit()->sentence, "a exited with code 3");
+  EXPECT_EQ(supervisor.first_exit()->last_line, "again");
 }
 
 TEST(Supervisor, ASignalThatKilledAChildIsNamed) {
   Lines lines;
   Supervisor supervisor(lines.sink());
   ASSERT_TRUE(supervisor.start(shell("coordinator", "kill -9 $$")).ok());
-  ASSERT_TRUE(wait_until(supervisor, [&] { return supervisor.first_exit().has_value(); }));
+  ASSERT_TRUE(wait_until(supervisor, [&] { return supervisor.first_exit() != nullptr; }));
   EXPECT_EQ(supervisor.first_exit()->sentence, "coordinator was killed by signal 9 (Killed)");
 }
 
@@ -107,7 +126,7 @@ TEST(Supervisor, ProgramsAreStoppedInTheirOrder) {
   supervisor.stop_all();
   lines.all.erase(std::remove(lines.all.begin(), lines.all.end(), "up"), lines.all.end());
   EXPECT_EQ(lines.all, (std::vector<std::string>{"first stops", "middle stops", "last stops"}));
-  EXPECT_FALSE(supervisor.first_exit().has_value());
+  EXPECT_EQ(supervisor.first_exit(), nullptr);
 }
 
 TEST(Supervisor, AChildThatDoesNotListenIsKilledAtItsDeadlineAndItsOwnChildrenToo) {
@@ -174,7 +193,7 @@ TEST(Supervisor, AChildLearnsItsOwnPidWhereItsArgumentsAskForIt) {
   Program program = shell("a", "test $$ = \"$0\" && echo same");
   program.argv.emplace_back(kOwnPid);
   ASSERT_TRUE(supervisor.start(program).ok());
-  ASSERT_TRUE(wait_until(supervisor, [&] { return supervisor.first_exit().has_value(); }));
+  ASSERT_TRUE(wait_until(supervisor, [&] { return supervisor.first_exit() != nullptr; }));
   EXPECT_TRUE(lines.has("same"));
 }
 
@@ -189,6 +208,14 @@ TEST(MpirunBanners, ARankKilledByASignalIsOneSentence) {
       banners.feed("mpirun noticed that process rank 1 with PID 4711 on node vm exited on signal 9 (Killed).").empty());
   EXPECT_TRUE(banners.feed(kRule).empty());
   EXPECT_EQ(banners.death(), "worker rank 1 was killed by signal 9 (Killed)");
+}
+
+TEST(MpirunBanners, RanksOfALaterGroupAreNamedByTheirIdInTheCluster) {
+  MpirunBanners banners(4);
+  banners.feed(kRule);
+  banners.feed("mpirun noticed that process rank 1 with PID 4711 on node vm exited on signal 9 (Killed).");
+  banners.feed(kRule);
+  EXPECT_EQ(banners.death(), "worker rank 5 was killed by signal 9 (Killed)");
 }
 
 TEST(MpirunBanners, ARankThatExitedIsOneSentence) {
