@@ -1,0 +1,192 @@
+"""Goal: groups are replicas: either answers with the same bits, one that dies costs nobody an answer and comes back, the last one's end is the
+cluster's.
+Method: two groups of two ranks and two frontends as real processes; a rank is killed under load. What streams hold comes from the golden reference
+and from the same requests when nothing was killed."""
+
+import concurrent.futures
+import http.client
+import io
+import json
+import os
+import re
+import signal
+import socket
+import tempfile
+import threading
+import time
+import unittest
+
+from cluster import GOLDEN, Cluster, free_port, wait_for
+from golden import Golden
+
+MODEL = "r1-tiny"
+GROUPS, RANKS, FRONTENDS = 2, 2, 2
+LONG = 2000  # tokens of a stream
+STREAMS = 8  # at once
+
+# Prompts of less than 64 tokens: no rank is preferred for their beginnings.
+PROMPTS = Golden(MODEL).greedy()[:3]
+
+
+def post(port, body, timeout=60):
+    """(status, the answer's bytes)"""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    try:
+        connection.request("POST", "/v1/completions", json.dumps(body), {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+class Received:
+    """Bytes as a socket that http.client reads."""
+
+    def __init__(self, data):
+        self.data = data
+
+    def makefile(self, _):
+        return io.BytesIO(self.data)
+
+
+class Stream:
+    """A long stream from its begin to its end. Its bytes are read as they come and understood later, so that this program is not what it waits for."""
+
+    def __init__(self, port, prompt):
+        self.prompt = prompt
+        body = json.dumps({"prompt": PROMPTS[prompt][0], "max_tokens": LONG, "temperature": 0, "ignore_eos": True, "stream": True, "return_token_ids": True})
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+            connection.sendall(f"POST /v1/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n"
+                               f"Content-Length: {len(body)}\r\n\r\n{body}".encode())
+            self.pieces = list(iter(lambda: connection.recv(1 << 16), b""))
+
+    def parse(self):
+        """(status, token ids, whether it came to its end)"""
+        answer = http.client.HTTPResponse(Received(b"".join(self.pieces)))
+        answer.begin()
+        events = [line[6:] for line in answer.read().decode().splitlines() if line.startswith("data: ")]
+        choices = [c for e in events if e != "[DONE]" for c in json.loads(e).get("choices", [])]
+        ends = [c["finish_reason"] for c in choices if c["finish_reason"]]
+        return answer.status, [t for c in choices for t in c.get("token_ids") or []], ends == ["length"] and events[-1] == "[DONE]"
+
+
+class Groups(unittest.TestCase):
+    def serve(self, groups=GROUPS, ranks=RANKS, frontends=FRONTENDS):
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as yaml:
+            admin = free_port()
+            yaml.write(f"model: {{path: {GOLDEN / MODEL}, dtype: float32}}\nheartbeat_ms: 200\n"
+                       f"worker: {{groups: {groups}, data_parallel_size: {ranks}, kv_cache_memory_mib: 64}}\n"
+                       f"frontend: {{port: 0, count: {frontends}}}\ncoordinator: {{admin_port: {admin}}}\n")
+            yaml.flush()
+            cluster = Cluster("up", yaml.name)
+            self.addCleanup(cluster.__exit__)
+            cluster.wait_ready()
+        cluster.admin_port = admin
+        wait_for(lambda: self.live(cluster) == groups * ranks, 30, "all ranks are live")
+        wait_for(lambda: len(cluster.view()["frontends"]) == frontends, 30, "all frontends are known")
+        cluster.ports = [frontend["port"] for frontend in cluster.view()["frontends"]]
+        # A frontend hears of a rank a moment after the coordinator does.
+        wait_for(lambda: cluster.stderr().count("connected to a rank") == groups * ranks * frontends, 30, "frontends see all ranks")
+        return cluster
+
+    def live(self, cluster):
+        return sum(rank["state"] == "live" for rank in cluster.view()["ranks"])
+
+    def group(self, cluster, number):
+        return [rank for rank in cluster.view()["ranks"] if rank["group"] == number]
+
+    def replays(self, cluster, port):
+        (value,) = re.findall(r"^switchyard_replays_total\S* (\d+)", cluster.get("/metrics", port)[1], re.MULTILINE)
+        return int(value)
+
+    def ask(self, cluster, i):
+        """A short request's choice; its tokens are the reference's."""
+        prompt, expected = PROMPTS[i % len(PROMPTS)]
+        status, answer = post(cluster.ports[i % len(cluster.ports)], {
+            "prompt": prompt, "max_tokens": len(expected), "temperature": 0, "ignore_eos": True, "logprobs": 3, "return_token_ids": True})
+        self.assertEqual(status, 200, answer)
+        (choice,) = json.loads(answer)["choices"]
+        self.assertEqual(choice["token_ids"], expected)
+        return choice
+
+    def test_either_group_answers_with_the_same_bits(self):
+        cluster = self.serve()
+        self.assertEqual([(r["rank_id"], r["group"]) for r in cluster.view()["ranks"]], [(0, 0), (1, 0), (2, 1), (3, 1)])
+        expected = [self.ask(cluster, i) for i in range(len(PROMPTS))]
+        for i in range(24):
+            self.assertEqual(self.ask(cluster, i), expected[i % len(PROMPTS)])
+        with concurrent.futures.ThreadPoolExecutor(24) as pool:
+            for i, choice in enumerate(pool.map(lambda i: self.ask(cluster, i), range(24))):
+                self.assertEqual(choice, expected[i % len(PROMPTS)])
+        wait_for(lambda: all(rank["generation_tokens"] > 0 for rank in cluster.view()["ranks"]), 5, "every rank has answered")
+
+    def test_a_killed_rank_ends_its_own_group_alone_and_that_comes_back(self):
+        cluster = self.serve()
+        undisturbed = []
+        for prompt, (_, expected) in enumerate(PROMPTS):
+            status, ids, complete = Stream(cluster.ports[0], prompt).parse()
+            self.assertEqual((status, complete), (200, True))
+            self.assertEqual(len(ids), LONG)
+            self.assertEqual(ids[:len(expected)], expected)
+            undisturbed.append(ids)
+        survivors = {rank["pid"] for rank in self.group(cluster, 0)}
+        victims = {rank["pid"] for rank in self.group(cluster, 1)}
+
+        enough = threading.Event()
+
+        def load(client):
+            streams = []
+            while not enough.is_set():
+                streams.append(Stream(cluster.ports[client % FRONTENDS], (client + len(streams)) % len(PROMPTS)))
+            return streams
+
+        with concurrent.futures.ThreadPoolExecutor(STREAMS) as pool:
+            clients = [pool.submit(load, client) for client in range(STREAMS)]
+            try:
+                wait_for(lambda: all(rank["generation_tokens"] > LONG for rank in cluster.view()["ranks"]), 30, "load on all ranks")
+                # Held until the group surely has streams: no rank steps without the others.
+                other, victim = self.group(cluster, 1)
+                os.kill(victim["pid"], signal.SIGSTOP)
+                held = time.monotonic()
+
+                def has_streams():
+                    (rank,) = [r for r in cluster.view()["ranks"] if r["pid"] == other["pid"]]
+                    return rank["sequences"] + rank["waiting"] > 0 and rank["heard_seconds_ago"] < time.monotonic() - held
+                wait_for(has_streams, 30, "streams on the group")
+                os.kill(victim["pid"], signal.SIGKILL)
+                wait_for(lambda: self.live(cluster) < GROUPS * RANKS, 10, "the death is seen")
+                for port in cluster.ports:
+                    self.assertEqual([cluster.get(path, port)[0] for path in ("/ready", "/health")], [200, 200])
+                wait_for(lambda: self.live(cluster) == GROUPS * RANKS and not victims & {rank["pid"] for rank in self.group(cluster, 1)},
+                         60, "the group is back")
+                wait_for(lambda: all(rank["generation_tokens"] > LONG for rank in self.group(cluster, 1)), 60, "it is under load again")
+            finally:
+                enough.set()
+            streams = [stream for client in clients for stream in client.result()]
+
+        # Those on the other group, those that moved there, and those that came meanwhile.
+        self.assertGreater(sum(self.replays(cluster, port) for port in cluster.ports), 0)
+        for number, stream in enumerate(streams):
+            with self.subTest(number):
+                self.assertEqual(stream.parse(), (200, undisturbed[stream.prompt], True))
+        self.assertEqual({rank["pid"] for rank in self.group(cluster, 0)}, survivors)
+        self.assertIn("worker rank 3 was killed by signal 9", cluster.stderr())
+
+        for i in range(8):
+            self.ask(cluster, i)
+        cluster.process.send_signal(signal.SIGTERM)
+        self.assertEqual(cluster.process.wait(timeout=30), 0, cluster.stderr())
+        wait_for(lambda: not cluster.processes(), 5, f"all processes gone: {cluster.processes()}")
+        self.assertEqual(cluster.run_directories(), [])
+
+    def test_the_end_of_the_last_group_is_the_clusters(self):
+        cluster = self.serve(ranks=1, frontends=1)
+        for rank in cluster.view()["ranks"]:
+            os.kill(rank["pid"], signal.SIGKILL)
+        self.assertNotEqual(cluster.process.wait(timeout=30), 0)
+        self.assertRegex(cluster.stderr().splitlines()[-1], r"worker rank [01] was killed by signal 9")
+        wait_for(lambda: not cluster.processes(), 5, f"all processes gone: {cluster.processes()}")
+
+
+if __name__ == "__main__":
+    unittest.main()
