@@ -350,6 +350,36 @@ TEST(Coordinator, ARestartedOneLearnsTheClusterFromItsRanks) {
   EXPECT_FALSE(group.ranks[1]->heard_assignment());
 }
 
+TEST(Coordinator, ARestartedOneAdoptsEachRunningGroupWhole) {
+  auto config = make_config(2, 2);
+  auto coordinator = start(config);
+  config.coordinator.port = coordinator->port();
+  Group groups[] = {{*coordinator, 2, 0}, {*coordinator, 2, 1}};
+  Fake frontend(wire::ROLE_FRONTEND, "frontend 0", coordinator->port());
+  frontend.greet({frontend_registration()});
+  for (const uint32_t i : {0U, 1U, 2U, 3U})
+    groups[i / 2].ranks[i % 2]->greet_later({registration(i, 2, 100 + i), report(wire::RANK_LIVE, i < 2 ? 5 : 9)});
+  coordinator.reset();
+  EXPECT_TRUE(frontend.wait_closed());
+  frontend.forget();
+  coordinator = start(config);
+  ASSERT_NE(coordinator, nullptr);
+  // Streams run on all ranks: no table may have a part of a group, and none a dead rank.
+  const auto both = frontend.wait_routing([](const auto& t) {
+    EXPECT_TRUE(t.ranks_size() == 2 || t.ranks_size() == 4);
+    for (const auto& rank : t.ranks()) EXPECT_EQ(rank.state(), wire::RANK_LIVE);
+    EXPECT_EQ(t.ranks(0).group(), t.ranks(1).group());
+    return t.ranks_size() == 4;
+  });
+  EXPECT_EQ(both.epoch(), 14U);
+  const auto text = body_of(get(coordinator->admin_port(), "/metrics"));
+  EXPECT_NE(text.find("switchyard_group_epoch{group=\"0\"} 5\n"), std::string::npos);
+  EXPECT_NE(text.find("switchyard_group_epoch{group=\"1\"} 9\n"), std::string::npos);
+  for (const auto& group : groups) {
+    for (const auto& rank : group.ranks) EXPECT_FALSE(rank->heard_assignment());
+  }
+}
+
 TEST(Coordinator, GroupsServeWithoutEachOther) {
   const auto coordinator = start(make_config(2, 2));
   Fake frontend(wire::ROLE_FRONTEND, "frontend 0", coordinator->port());
