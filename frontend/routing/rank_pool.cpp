@@ -178,13 +178,29 @@ class NetRankPool final : public RankPool {
     return "no coordinator" + (coordinator_error_.empty() ? "." : ": " + coordinator_error_);
   }
 
+  // Those with a rank that cannot be used, ascending, as ranks of higher ids are in higher groups; almost always none.
+  std::vector<uint32_t> broken_groups() const {
+    std::vector<uint32_t> broken;
+    for (const auto& [id, rank] : ranks_)
+      if (!rank.usable() && (broken.empty() || broken.back() != rank.group)) broken.push_back(rank.group);
+    return broken;
+  }
+
+  // A group that lost a rank steps no more, and MPI takes seconds to end it: what its other ranks have goes to a whole
+  // group at once, if there is one.
+  void leave_group(uint32_t group) {
+    const auto broken = broken_groups();
+    const bool any_whole = std::any_of(ranks_.begin(), ranks_.end(), [&](const auto& entry) {
+      return !std::binary_search(broken.begin(), broken.end(), entry.second.group);
+    });
+    for (auto& [id, rank] : ranks_)
+      if (any_whole && rank.group == group && rank.usable()) disconnect(rank);
+  }
+
   Rank* choose(const std::vector<uint64_t>& blocks, size_t prompt_tokens) {
     const auto matches = prefixes_.matches(blocks);
     const auto now = Clock::now();
-    std::vector<uint32_t> broken_groups;  // ascending, as ranks of higher ids are in higher groups; almost always empty
-    for (const auto& [id, rank] : ranks_)
-      if (!rank.usable() && (broken_groups.empty() || broken_groups.back() != rank.group))
-        broken_groups.push_back(rank.group);
+    const auto broken = broken_groups();
     std::vector<RankCandidate> candidates;
     candidates.reserve(ranks_.size());
     auto at = ranks_.upper_bound(last_rank_);  // the one behind the last choice comes first among equals
@@ -194,7 +210,7 @@ class NetRankPool final : public RankPool {
       if (!rank.usable()) continue;
       RankCandidate& candidate = candidates.emplace_back();
       candidate.rank = rank.id;
-      candidate.in_broken_group = std::binary_search(broken_groups.begin(), broken_groups.end(), rank.group);
+      candidate.in_broken_group = std::binary_search(broken.begin(), broken.end(), rank.group);
       // What the rank says it has may be older than what was sent there.
       const auto own = static_cast<uint32_t>(sequences_.count_on(rank.id));
       candidate.running = std::max(own, rank.running);
@@ -341,7 +357,7 @@ class NetRankPool final : public RankPool {
   void disconnect(Rank& rank) {
     rank.live = false;
     if (rank.connector == 0) return;
-    net_->disconnect(rank.connector);  // on_close follows and fails what was running there
+    net_->disconnect(rank.connector);  // on_close follows, and what was running there goes elsewhere
     rank.connector = 0;
   }
 
@@ -419,6 +435,7 @@ class NetRankPool final : public RankPool {
       rank.load_time = 0;  // another process may take its place, with a clock of its own
       last_lost_ = Clock::now();
       lost = sequences_.lose(rank_id, *last_lost_);
+      leave_group(rank.group);
     }
     log_warn("lost a rank", {{"rank", rank_id}, {"why", why.message}, {"sequences", lost}});
     place_waiting();

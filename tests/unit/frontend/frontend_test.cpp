@@ -225,7 +225,9 @@ TEST(RankPool, AGroupThatLostARankGetsNothingNewWhileAnotherLives) {
   for (int i = 0; i < 4; ++i) EXPECT_EQ(call(frontend.port(), "POST", kPath, kBody).status, 200);
   EXPECT_EQ(cluster.rank(2).generate_count(), 1U);  // all of them are candidates
   EXPECT_EQ(cluster.rank(3).generate_count(), 1U);
-  cluster.rank(3).kill();  // seen before the coordinator says so
+  cluster.rank(3).kill();  // the frontend leaves the group before the coordinator says anything
+  ASSERT_TRUE(eventually([&] { return frontend.pool->load().live_ranks == 2; }));
+  cluster.publish(two_groups(cluster, {0, 1, 2, 3}));  // whose rank 2 is live, as far as that knows
   ASSERT_TRUE(eventually([&] { return frontend.pool->load().live_ranks == 3; }));
   for (int i = 0; i < 6; ++i) EXPECT_EQ(call(frontend.port(), "POST", kPath, kBody).status, 200);
   EXPECT_EQ(cluster.rank(2).generate_count(), 1U);
@@ -237,6 +239,33 @@ TEST(RankPool, AGroupThatLostARankGetsNothingNewWhileAnotherLives) {
   EXPECT_EQ(call(frontend.port(), "GET", "/ready").status, 200);
   EXPECT_EQ(call(frontend.port(), "POST", kPath, kBody).status, 200);
   EXPECT_EQ(cluster.rank(2).generate_count(), 2U);
+}
+
+TEST(RankPool, WhatTheOtherRanksOfABrokenGroupHaveGoesToAWholeOneAtOnce) {
+  FakeCluster cluster(4);
+  cluster.publish(two_groups(cluster, {0, 1, 2, 3}));
+  TestFrontend frontend(cluster);
+  ASSERT_TRUE(eventually([&] { return frontend.pool->load().live_ranks == 4; }));
+  std::vector<Client> clients;
+  for (int i = 0; i < 4; ++i) {  // one a rank
+    clients.emplace_back(frontend.port());
+    clients.back().send(request_text("POST", kPath, kBody));
+  }
+  std::vector<uint64_t> ids;
+  for (const size_t i : {0U, 1U, 2U, 3U}) ids.push_back(cluster.rank(i).wait_generate().request_id());
+  cluster.rank(3).kill();  // rank 2 lives and says nothing
+  // One each, as nobody's end changes the loads meanwhile.
+  ASSERT_TRUE(
+      eventually([&] { return cluster.rank(0).generate_count() == 2 && cluster.rank(1).generate_count() == 2; }));
+  std::set<uint64_t> moved;
+  for (const size_t i : {0U, 1U}) {
+    const uint64_t id = cluster.rank(i).wait_generate().request_id();
+    moved.insert(id);
+    cluster.rank(i).send(id, output_of("x", wire::FINISH_LENGTH));
+    cluster.rank(i).send(ids[i], output_of("x", wire::FINISH_LENGTH));
+  }
+  EXPECT_EQ(moved, (std::set<uint64_t>{ids[2], ids[3]}));
+  for (auto& client : clients) EXPECT_EQ(client.read().status, 200);
 }
 
 TEST(RankPool, AGroupThatANewCoordinatorDoesNotListYetGoesOn) {
