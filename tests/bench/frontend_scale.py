@@ -1,11 +1,15 @@
 """How many streams and requests one core of a frontend carries: `switchyard bench serve` against `switchyard-frontend` in front of a
 rank that emits tokens on a known schedule (tests/support/scheduled_rank.h).
 
-    frontend_scale.py [--streams 10000] [--tokens 240] [--requests 100000] [--cores 1] [--frontend PROGRAM] [--keep DIR]
+    frontend_scale.py [--streams 10000] [--tokens 240] [--requests 100000] [--cores 1] [--frontend PROGRAM] [--llama-server PROGRAM]
 
 The frontend is pinned to the first `--cores` CPUs, load tool and rank to the others. What it adds to a token: the token's arrival at
 the client minus the time at which it was due at the rank, a rank's own lateness (printed beside it) included. CPU time of a token is
 that of the whole frontend process, and holds on a machine that does other things; latencies do not.
+
+--llama-server: the same load on llama.cpp's server, which computes in the same process: on a model of two layers of 64 (tiny-qwen3moe of
+make_checkpoint.py), so that the server is most of what is measured. Needs what tests/bench/peers/requirements.txt lists (`make bench-peers` builds
+the program).
 """
 import argparse
 import json
@@ -152,6 +156,58 @@ def requests(count, clients, cores=1, frontend=BIN / "switchyard-frontend"):
             "load tool us/request": round(1e6 * result["client_cpu_seconds"] / count, 1)}
 
 
+class LlamaServer:
+    """llama-server on the first `cores` CPUs, a slot a client."""
+
+    def __init__(self, program, slots, cores):
+        sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "peers"))
+        import to_gguf
+        cpus = sorted(os.sched_getaffinity(0))
+        self.mine, self.others = cpus[:cores], cpus[cores:] or cpus
+        self.directory = tempfile.TemporaryDirectory()
+        path = pathlib.Path(self.directory.name)
+        made = [sys.executable, pathlib.Path(__file__).with_name("make_checkpoint.py"), "tiny-qwen3moe", path / "tiny", "--tokenizer", MODEL]
+        subprocess.run(made, check=True, stdout=subprocess.DEVNULL)
+        to_gguf.convert(path / "tiny", path / "model.gguf")
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        self.process = subprocess.Popen(
+            pinned(self.mine, [program, "-m", path / "model.gguf", "-t", cores, "-np", slots, "-c", slots * 256, "--port", port, "--threads-http", slots + 8]),
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def __enter__(self):
+        for _ in range(600):
+            try:
+                if urllib.request.urlopen(f"{self.url}/health", timeout=5).status == 200:
+                    return self
+            except OSError:
+                time.sleep(0.1)
+        sys.exit("llama-server did not start")
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        self.directory.cleanup()
+
+    bench = Served.bench
+    result = Served.result
+
+
+def peer(program, clients, requests_count, tokens, cores=1):
+    """What llama-server carries: short whole answers, then `clients` streams as fast as they come."""
+    figures = {"llama-server clients": clients}
+    with LlamaServer(program, clients, cores) as served:
+        pid = served.process.pid
+        for name, count, length, flags in (("request", requests_count, 1, ["--no-stream"]), ("token", 4 * clients, tokens, [])):
+            cpu = cpu_seconds(pid)
+            result = served.result(served.bench("--num-prompts", count, "--random-output-len", length, "--max-concurrency", clients, *flags))
+            cpu = cpu_seconds(pid) - cpu
+            done = result["total_output_tokens"]
+            figures |= {f"{name}s/s": round(done / result["duration"]), f"CPU us/{name}": round(1e6 * cpu / done, 1), f"failed {name}s": result["failed"]}
+        figures["KiB"] = memory_kib(pid)
+    return figures
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--streams", type=int, default=10000)
@@ -161,7 +217,10 @@ def main():
     parser.add_argument("--cores", type=int, default=1)
     parser.add_argument("--endpoint", default="/v1/completions")
     parser.add_argument("--frontend", type=pathlib.Path, default=BIN / "switchyard-frontend")
+    parser.add_argument("--llama-server", type=pathlib.Path)
     a = parser.parse_args()
+    if a.llama_server:
+        print(json.dumps(peer(a.llama_server, a.clients, a.requests, a.tokens, a.cores)), flush=True)
     if a.streams:
         print(json.dumps(streams(a.streams, a.tokens, a.cores, a.frontend, a.endpoint)), flush=True)
     if a.requests:

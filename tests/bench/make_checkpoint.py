@@ -40,6 +40,7 @@ def mixtral(hidden, layers, experts, top_k, ff, heads, kv_heads, vocab, window):
 
 
 PRESETS = {
+    "tiny-qwen3moe": qwen3_moe(64, 2, 8, 2, 32, 2, 1, 32, 512),  # costs nothing to compute: for what surrounds a model
     "small-qwen3moe": qwen3_moe(512, 8, 32, 4, 384, 8, 2, 64, 102400),
     "medium-qwen3moe": qwen3_moe(1024, 16, 64, 4, 768, 16, 4, 64, 102400),
     "medium-deepseekv3": deepseek(3, 1024, 14, 1, 64, 6, 1, 512, 4096, 16, 512, 256, 64, 32, 64, 102400, 8, 4),  # sigmoid, 8 groups of which 4
