@@ -15,12 +15,12 @@
 #include "common/checkpoint/checkpoint.h"
 #include "common/net/net.h"
 #include "coordinator/placement.h"
-#include "launch/group_restarts.h"
 #include "launch/http_client.h"
 #include "launch/janitor.h"
 #include "launch/plan.h"
 #include "launch/ports.h"
 #include "launch/process.h"
+#include "launch/restarts.h"
 #include "launch/run_directory.h"
 
 namespace switchyard::launch {
@@ -126,29 +126,29 @@ Error cause_of_end(const Supervisor& supervisor, bool was_ready) {
   return {Errc::kPeerLost, message};
 }
 
-// The processes of the cluster; worker groups that end are started again.
+// The processes of the cluster. Once it serves, one that ends is started again.
 class Processes {
  public:
-  Processes(std::vector<PlannedProcess> plan, uint32_t group_count, const RunDirectory& run, Supervisor& supervisor)
-      : plan_(std::move(plan)), run_(run), supervisor_(supervisor), restarts_(group_count) {}
+  Processes(std::vector<PlannedProcess> plan, const RunDirectory& run, Supervisor& supervisor)
+      : plan_(std::move(plan)), run_(run), supervisor_(supervisor), restarts_(plan_.size()) {}
 
   Status start_all() {
     for (const auto& process : plan_) SWITCHYARD_TRY(start(process));
     return {};
   }
 
-  // Until a stop request, or the end of a process that the cluster cannot do without.
+  // Until a stop request, or until a process that the cluster cannot do without is given up.
   void keep_running() {
     while (supervisor_.stop_requests() == 0) {
       if (const Exit* exit = supervisor_.first_exit()) {
         const auto ended = std::find_if(plan_.begin(), plan_.end(),
                                         [&](const PlannedProcess& p) { return p.program.name == exit->name; });
-        if (!ended->group) return;
-        group_ended(*ended->group, cause_of_end(supervisor_, true).message);
-        if (!restarts_.any_runs()) return;
+        const auto index = static_cast<size_t>(ended - plan_.begin());
+        on_end(index, cause_of_end(supervisor_, true).message);
+        if (!any_left(ended->role)) return;
         supervisor_.forget_first_exit();
       }
-      while (const auto group = restarts_.take_due(Clock::now())) start_again(*group);
+      while (const auto index = restarts_.take_due(Clock::now())) start_again(*index);
       if (supervisor_.first_exit() == nullptr) supervisor_.wait(until_next());
     }
   }
@@ -159,20 +159,26 @@ class Processes {
     return supervisor_.start(process.program);
   }
 
-  void group_ended(uint32_t group, const std::string& cause) {
-    const auto delay = restarts_.ended(group, Clock::now());
+  void on_end(size_t index, const std::string& cause) {
+    const std::string& name = plan_[index].program.name;
+    const auto delay = restarts_.ended(index, Clock::now());
     if (delay) {
-      log_error("a worker group ended", {{"group", group}, {"cause", cause}, {"starts_again_in_ms", delay->count()}});
+      log_error("a process ended", {{"process", name}, {"cause", cause}, {"starts_again_in_ms", delay->count()}});
     } else {
-      log_error("a worker group ended and is given up",
-                {{"group", group}, {"cause", cause}, {"ends_within_10_minutes", GroupRestarts::kEndsMax}});
+      log_error("a process ended and is given up",
+                {{"process", name}, {"cause", cause}, {"ends_within_10_minutes", Restarts::kEndsMax}});
     }
   }
 
-  void start_again(uint32_t group) {
-    const auto process = std::find_if(plan_.begin(), plan_.end(), [&](const auto& p) { return p.group == group; });
-    if (auto started = start(*process); !started.ok()) return group_ended(group, started.error().message);
-    log_info("worker group starts again", {{"group", group}});
+  void start_again(size_t index) {
+    if (auto started = start(plan_[index]); !started.ok()) return on_end(index, started.error().message);
+    log_info("process starts again", {{"process", plan_[index].program.name}});
+  }
+
+  bool any_left(Role role) const {
+    for (size_t i = 0; i < plan_.size(); ++i)
+      if (plan_[i].role == role && !restarts_.given_up(i)) return true;
+    return false;
   }
 
   milliseconds until_next() const {
@@ -184,7 +190,7 @@ class Processes {
   const std::vector<PlannedProcess> plan_;
   const RunDirectory& run_;
   Supervisor& supervisor_;
-  GroupRestarts restarts_;
+  Restarts restarts_;
 };
 
 bool is_ready(const Url& url) {
@@ -341,8 +347,7 @@ Status run_cluster(const config::ClusterConfig& given, const RunOptions& options
     supervisor.stop_all();
     return status;
   };
-  Processes processes(plan_processes(config, {options.program_directory, run.path(), geteuid() == 0}),
-                      config.worker.groups, run, supervisor);
+  Processes processes(plan_processes(config, {options.program_directory, run.path(), geteuid() == 0}), run, supervisor);
   if (auto started = processes.start_all(); !started.ok()) return stop(started);
 
   ProgressBar progress(config);

@@ -21,8 +21,9 @@ Status check_start(const config::ClusterConfig& config, const RunOptions& option
 // Fills in what "automatic" leaves open: ports, threads of a rank, the name of the model.
 Result<config::ClusterConfig> resolve(config::ClusterConfig config);
 
-// Runs the cluster until SIGINT, SIGTERM or SIGHUP, or until one of its processes ends by itself; stops all of it. Once
-// it serves, a worker group that ends is started again (group_restarts.h) while another one runs.
+// Runs the cluster until SIGINT, SIGTERM or SIGHUP; stops all of it. While it starts, the end of a process is its end.
+// Once it serves, a process that ends is started again (restarts.h), until one keeps ending that it cannot do without:
+// the coordinator, the last worker group, the last frontend.
 // Prints "ready http://HOST:PORT" on stdout when it serves. The error is the cause of a failed start or of an
 // unexpected end.
 Status run_cluster(const config::ClusterConfig& config, const RunOptions& options);

@@ -180,7 +180,7 @@ std::vector<PlannedProcess> plan_processes(const config::ClusterConfig& config, 
   coordinator.argv = {around.program_directory + "/switchyard-coordinator", "--config", yaml};
   coordinator.stop_order = kStopCoordinator;
   coordinator.stop_deadline = milliseconds(2000);
-  plan.push_back({"this machine", coordinator});
+  plan.push_back({Role::kCoordinator, "this machine", coordinator});
 
   const bool has_remote = !remote_hosts(config).empty();
   for (uint32_t group = 0; group < config.worker.groups; ++group) {
@@ -197,7 +197,7 @@ std::vector<PlannedProcess> plan_processes(const config::ClusterConfig& config, 
     workers.stop_children = config.launcher == "mpirun" && !has_remote;
     workers.is_mpirun = config.launcher == "mpirun";
     workers.first_rank = group * config.worker.data_parallel_size;
-    plan.push_back({hosts_text(hosts), workers, group});
+    plan.push_back({Role::kWorkers, hosts_text(hosts), workers, group});
   }
 
   for (uint32_t i = 0; i < config.frontend.count; ++i) {
@@ -211,7 +211,7 @@ std::vector<PlannedProcess> plan_processes(const config::ClusterConfig& config, 
     frontend.stop_order = kStopFrontends;
     // It keeps the drain deadline itself; the rest is for saying goodbye.
     frontend.stop_deadline = milliseconds(config.drain_deadline_ms) + milliseconds(2000);
-    plan.push_back({host.empty() ? "this machine" : host, frontend});
+    plan.push_back({Role::kFrontend, host.empty() ? "this machine" : host, frontend});
   }
   return plan;
 }

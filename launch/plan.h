@@ -12,7 +12,10 @@
 
 namespace switchyard::launch {
 
+enum class Role { kCoordinator, kWorkers, kFrontend };
+
 struct PlannedProcess {
+  Role role = Role::kCoordinator;
   std::string hosts;  // "this machine", "gpu1, gpu2"
   Program program;
   std::optional<uint32_t> group = {};  // of the ranks that it starts

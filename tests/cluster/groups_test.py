@@ -1,16 +1,11 @@
-"""Goal: groups are replicas: either answers with the same bits, one that dies costs nobody an answer and comes back, the last one's end is the
-cluster's.
+"""Goal: groups are replicas: either answers with the same bits, one that dies costs nobody an answer and comes back.
 Method: two groups of two ranks and two frontends as real processes; a rank is killed under load. What streams hold comes from the golden reference
 and from the same requests when nothing was killed."""
 
 import concurrent.futures
-import http.client
-import io
 import json
 import os
-import re
 import signal
-import socket
 import tempfile
 import threading
 import time
@@ -18,6 +13,7 @@ import unittest
 
 from cluster import GOLDEN, Cluster, free_port, wait_for
 from golden import Golden
+from streams import Stream, post, replays
 
 MODEL = "r1-tiny"
 GROUPS, RANKS, FRONTENDS = 2, 2, 2
@@ -26,48 +22,6 @@ STREAMS = 8  # at once
 
 # Prompts of less than 64 tokens: no rank is preferred for their beginnings.
 PROMPTS = Golden(MODEL).greedy()[:3]
-
-
-def post(port, body, timeout=60):
-    """(status, the answer's bytes)"""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
-    try:
-        connection.request("POST", "/v1/completions", json.dumps(body), {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        return answer.status, answer.read()
-    finally:
-        connection.close()
-
-
-class Received:
-    """Bytes as a socket that http.client reads."""
-
-    def __init__(self, data):
-        self.data = data
-
-    def makefile(self, _):
-        return io.BytesIO(self.data)
-
-
-class Stream:
-    """A long stream from its begin to its end. Its bytes are read as they come and understood later, so that this program is not what it waits for."""
-
-    def __init__(self, port, prompt):
-        self.prompt = prompt
-        body = json.dumps({"prompt": PROMPTS[prompt][0], "max_tokens": LONG, "temperature": 0, "ignore_eos": True, "stream": True, "return_token_ids": True})
-        with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
-            connection.sendall(f"POST /v1/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n"
-                               f"Content-Length: {len(body)}\r\n\r\n{body}".encode())
-            self.pieces = list(iter(lambda: connection.recv(1 << 16), b""))
-
-    def parse(self):
-        """(status, token ids, whether it came to its end)"""
-        answer = http.client.HTTPResponse(Received(b"".join(self.pieces)))
-        answer.begin()
-        events = [line[6:] for line in answer.read().decode().splitlines() if line.startswith("data: ")]
-        choices = [c for e in events if e != "[DONE]" for c in json.loads(e).get("choices", [])]
-        ends = [c["finish_reason"] for c in choices if c["finish_reason"]]
-        return answer.status, [t for c in choices for t in c.get("token_ids") or []], ends == ["length"] and events[-1] == "[DONE]"
 
 
 class Groups(unittest.TestCase):
@@ -95,10 +49,6 @@ class Groups(unittest.TestCase):
     def group(self, cluster, number):
         return [rank for rank in cluster.view()["ranks"] if rank["group"] == number]
 
-    def replays(self, cluster, port):
-        (value,) = re.findall(r"^switchyard_replays_total\S* (\d+)", cluster.get("/metrics", port)[1], re.MULTILINE)
-        return int(value)
-
     def ask(self, cluster, i):
         """A short request's choice; its tokens are the reference's."""
         prompt, expected = PROMPTS[i % len(PROMPTS)]
@@ -124,7 +74,7 @@ class Groups(unittest.TestCase):
         cluster = self.serve()
         undisturbed = []
         for prompt, (_, expected) in enumerate(PROMPTS):
-            status, ids, complete = Stream(cluster.ports[0], prompt).parse()
+            status, ids, complete = Stream(cluster.ports[0], prompt, PROMPTS[prompt][0], LONG).parse()
             self.assertEqual((status, complete), (200, True))
             self.assertEqual(len(ids), LONG)
             self.assertEqual(ids[:len(expected)], expected)
@@ -137,7 +87,8 @@ class Groups(unittest.TestCase):
         def load(client):
             streams = []
             while not enough.is_set():
-                streams.append(Stream(cluster.ports[client % FRONTENDS], (client + len(streams)) % len(PROMPTS)))
+                prompt = (client + len(streams)) % len(PROMPTS)
+                streams.append(Stream(cluster.ports[client % FRONTENDS], prompt, PROMPTS[prompt][0], LONG))
             return streams
 
         with concurrent.futures.ThreadPoolExecutor(STREAMS) as pool:
@@ -165,7 +116,7 @@ class Groups(unittest.TestCase):
             streams = [stream for client in clients for stream in client.result()]
 
         # Those on the other group, those that moved there, and those that came meanwhile.
-        self.assertGreater(sum(self.replays(cluster, port) for port in cluster.ports), 0)
+        self.assertGreater(sum(replays(cluster, port) for port in cluster.ports), 0)
         for number, stream in enumerate(streams):
             with self.subTest(number):
                 self.assertEqual(stream.parse(), (200, undisturbed[stream.prompt], True))
@@ -178,14 +129,6 @@ class Groups(unittest.TestCase):
         self.assertEqual(cluster.process.wait(timeout=30), 0, cluster.stderr())
         wait_for(lambda: not cluster.processes(), 5, f"all processes gone: {cluster.processes()}")
         self.assertEqual(cluster.run_directories(), [])
-
-    def test_the_end_of_the_last_group_is_the_clusters(self):
-        cluster = self.serve(ranks=1, frontends=1)
-        for rank in cluster.view()["ranks"]:
-            os.kill(rank["pid"], signal.SIGKILL)
-        self.assertNotEqual(cluster.process.wait(timeout=30), 0)
-        self.assertRegex(cluster.stderr().splitlines()[-1], r"worker rank [01] was killed by signal 9")
-        wait_for(lambda: not cluster.processes(), 5, f"all processes gone: {cluster.processes()}")
 
 
 if __name__ == "__main__":

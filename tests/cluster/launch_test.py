@@ -111,22 +111,6 @@ class Launch(unittest.TestCase):
                 cluster.process.wait()
                 wait_for(lambda: not cluster.processes(), 5, f"all processes gone: {cluster.processes()}")
 
-    def test_a_rank_that_is_killed_ends_the_cluster_and_is_named(self):
-        with Cluster.serve() as cluster:
-            cluster.wait_ready()
-            os.kill(cluster.view()["ranks"][1]["pid"], signal.SIGKILL)
-            self.assertNotEqual(cluster.process.wait(timeout=30), 0)
-            self.assertIn("worker rank 1 was killed by signal 9", cluster.stderr().splitlines()[-1])
-            self.assert_gone(cluster)
-
-    def test_a_frontend_that_is_killed_ends_the_cluster_and_is_named(self):
-        with Cluster.serve() as cluster:
-            cluster.wait_ready()
-            os.kill(cluster.view()["frontends"][0]["pid"], signal.SIGKILL)
-            self.assertNotEqual(cluster.process.wait(timeout=30), 0)
-            self.assertIn("frontend 0 was killed by signal 9", cluster.stderr().splitlines()[-1])
-            self.assert_gone(cluster)
-
     def test_a_running_stream_finishes_while_the_cluster_drains(self):
         with Cluster.serve() as cluster:
             cluster.wait_ready()
