@@ -4,7 +4,10 @@
 // tokens, so that what is generated is as odd as what was asked.
 #include <boost/json/parse.hpp>
 #include <boost/json/value.hpp>
+#include <chrono>
+#include <condition_variable>
 #include <deque>
+#include <mutex>
 
 #include "common/base/log.h"
 #include "common/base/result.h"
@@ -65,19 +68,28 @@ class EchoPool final : public RankPool {
   std::deque<Waiting> outputs_;
 };
 
-// What is posted runs when the target says.
+// What is posted, from any thread, runs when the target says.
 class Loop final : public Reactor {
  public:
-  void post(std::function<void()> function) override { posted_.push_back(std::move(function)); }
-  bool run_one() {
-    if (posted_.empty()) return false;
+  void post(std::function<void()> function) override {
+    const std::lock_guard lock(mutex_);
+    posted_.push_back(std::move(function));
+    changed_.notify_one();
+  }
+  // Waits for something if need be; false when nothing comes.
+  bool run_one(std::chrono::milliseconds patience) {
+    std::unique_lock lock(mutex_);
+    if (!changed_.wait_for(lock, patience, [this] { return !posted_.empty(); })) return false;
     const auto next = std::move(posted_.front());
     posted_.pop_front();
+    lock.unlock();
     next();
     return true;
   }
 
  private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
   std::deque<std::function<void()>> posted_;
 };
 
@@ -114,10 +126,12 @@ class Listener final : public Responder {
     SWITCHYARD_CHECK(streaming_ && !complete);
     complete = true;
   }
-  void on_disconnect(std::function<void()>) override {}
+  void on_disconnect(std::function<void()> callback) override { on_disconnect_ = std::move(callback); }
   void post(std::function<void()> function) override { loop_.post(std::move(function)); }
 
   Reactor& reactor() const override { return loop_; }
+
+  void leave() { on_disconnect_ = nullptr; }
 
   bool complete = false;
 
@@ -130,6 +144,7 @@ class Listener final : public Responder {
 
   Loop& loop_;
   bool streaming_ = false;
+  std::function<void()> on_disconnect_;  // holds a job that waits for its grammar
 };
 
 struct Server {
@@ -163,6 +178,7 @@ Server& server(uint8_t choice) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace switchyard;
+  using namespace std::chrono_literals;
   static const bool quiet = (init_log("fuzz", LogLevel::kError, false), true);
   SWITCHYARD_CHECK(quiet);
   // Larger bodies go to a thread of their own.
@@ -180,9 +196,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   frontend::Loop loop;
   const auto listener = std::make_shared<frontend::Listener>(loop);
   server.api->handle(std::move(request), listener);
-  while (loop.run_one() || server.pool.deliver()) {
+  // Grammars are compiled on another thread: an answer may be a while in coming.
+  while (loop.run_one(0ms) || server.pool.deliver() || (!listener->complete && loop.run_one(20s))) {
   }
   SWITCHYARD_CHECK(listener->complete);
+  listener->leave();
   SWITCHYARD_CHECK(server.api->requests_running() == 0);
   return 0;
 }
