@@ -72,7 +72,8 @@ std::optional<ApiError> check_function(const json::object& holder, const std::st
   if (!function->is_object()) return wrong_type(where + ".function", "an object");
   const json::value* name = find(function->get_object(), "name");
   if (name == nullptr) return missing(where + ".function.name");
-  if (!name->is_string()) return wrong_type(where + ".function.name", "a string");
+  if (!name->is_string() || name->get_string().empty())
+    return wrong_type(where + ".function.name", "a string that is not empty");
   *out = &function->get_object();
   return std::nullopt;
 }

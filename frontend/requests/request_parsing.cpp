@@ -249,6 +249,13 @@ std::optional<ApiError> parse_chat_prompt(const json::object& body, ChatRequest&
       request.chat_template_kwargs = kwargs->get_object();
     else
       fields.wrong_type("chat_template_kwargs", "an object", *kwargs);
+    // They say how a chat is rendered, not which one.
+    for (const char* own : {"messages", "tools"}) {
+      if (request.chat_template_kwargs.contains(own)) {
+        fields.fail(fmt::format("Invalid 'chat_template_kwargs': '{}' is a field of the request.", own),
+                    "chat_template_kwargs", "invalid_value");
+      }
+    }
   }
   // Templates that know it read it under this name, as in vLLM.
   if (const auto effort = fields.string("reasoning_effort");

@@ -11,18 +11,23 @@ std::shared_ptr<BenchOptions> add_bench_flags(CLI::App& app) {
   const auto add = [&](const char* name, auto& value, const char* help) {
     return app.add_option(name, value, help)->capture_default_str();
   };
-  add("--base-url", o.base_url, "of the API");
-  add("--endpoint", o.endpoint, "/v1/completions or /v1/chat/completions");
+  add("--backend", o.backend, "what is asked for: completions, or chats")
+      ->check(CLI::IsMember({"openai", "vllm", "openai-chat"}));
+  app.add_option("--base-url", o.base_url, "of the API; else http://HOST:PORT of the next two");
+  add("--host", o.host, "of the API");
+  add("--port", o.port, "of the API");
+  app.add_option("--endpoint", o.endpoint, "/v1/completions or /v1/chat/completions; else as the backend");
   add("--model", o.model, "the first of /v1/models by default");
   add("--api-key", o.api_key, "bearer key; else OPENAI_API_KEY");
-  add("--dataset-name", d.name, "prompts")->check(CLI::IsMember({"random", "custom"}));
-  add("--dataset-path", d.path, "custom: JSON Lines, \"prompt\" and \"output_tokens\"");
+  add("--dataset-name", d.name, "prompts")->check(CLI::IsMember({"random", "custom", "sharegpt"}));
+  add("--dataset-path", d.path, "custom: JSON Lines, \"prompt\" and \"output_tokens\"; sharegpt: its JSON");
   add("--num-prompts", d.prompt_count, "requests");
   add("--random-input-len", d.random_input_len, "tokens");
   add("--random-output-len", d.random_output_len, "tokens");
   add("--random-range-ratio", d.random_range_ratio, "lengths from 1 - ratio to 1 + ratio")->check(CLI::Range(0.0, 1.0));
   add("--custom-output-len", d.custom_output_len, "tokens, of lines without output_tokens; -1: none");
-  add("--tokenizer", d.tokenizer, "random prompts are texts of its vocabulary; else ids");
+  app.add_option("--sharegpt-output-len", d.sharegpt_output_len, "tokens; else those of the conversation's answer");
+  add("--tokenizer", d.tokenizer, "random prompts are texts of its vocabulary, else ids; counts sharegpt's tokens");
   add("--seed", d.seed, "of prompts and arrivals");
   add("--request-rate", o.request_rate, "a second, Poisson; inf: all at once");
   add("--burstiness", o.burstiness, "shape of the gaps' gamma distribution; 1: Poisson");

@@ -7,7 +7,9 @@
 #include <cmath>
 #include <fstream>
 #include <memory>
+#include <optional>
 #include <random>
+#include <utility>
 
 #include "common/text/tokenizer.h"
 
@@ -99,12 +101,62 @@ Result<std::vector<BenchPrompt>> custom_prompts(const DatasetOptions& options) {
   return prompts;
 }
 
+// The two texts of a ShareGPT conversation; nothing where it has fewer.
+std::optional<std::pair<std::string, std::string>> first_turns(const json::value& conversation) {
+  std::vector<std::string> texts;
+  const json::object* object = conversation.if_object();
+  const json::value* turns = object == nullptr ? nullptr : object->if_contains("conversations");
+  if (turns == nullptr || !turns->is_array()) return std::nullopt;
+  for (const json::value& turn : turns->get_array()) {
+    const json::value* text = turn.is_object() ? turn.get_object().if_contains("value") : nullptr;
+    if (text == nullptr || !text->is_string()) return std::nullopt;
+    texts.emplace_back(text->get_string());
+    if (texts.size() == 2) return std::pair(texts[0], texts[1]);
+  }
+  return std::nullopt;
+}
+
+Result<std::vector<BenchPrompt>> sharegpt_prompts(const DatasetOptions& options) {
+  if (options.path.empty()) return Error{Errc::kInvalid, "--dataset-path: the sharegpt data set is a file"};
+  if (options.tokenizer.empty()) return Error{Errc::kInvalid, "--tokenizer: sharegpt's prompts are chosen by tokens"};
+  SWITCHYARD_ASSIGN(const std::shared_ptr<const text::Tokenizer> tokenizer, text::Tokenizer::load(options.tokenizer));
+  std::ifstream file(options.path);
+  if (!file) return Error{Errc::kIo, "--dataset-path: cannot read " + options.path};
+  boost::system::error_code ec;
+  const json::value value = json::parse(file, ec);
+  if (ec || !value.is_array()) return Error{Errc::kInvalid, options.path + ": not a JSON array"};
+  const json::array& conversations = value.get_array();
+  std::vector<size_t> order(conversations.size());
+  for (size_t i = 0; i < order.size(); ++i) order[i] = i;
+  std::mt19937_64 random(options.seed);
+  std::shuffle(order.begin(), order.end(), random);
+  std::vector<BenchPrompt> prompts;
+  for (const size_t i : order) {
+    if (prompts.size() == options.prompt_count) break;
+    const auto turns = first_turns(conversations[i]);
+    if (!turns) continue;
+    BenchPrompt prompt;
+    prompt.input_len = static_cast<uint32_t>(tokenizer->encode(turns->first, true).size());
+    prompt.output_len = options.sharegpt_output_len != 0
+                            ? options.sharegpt_output_len
+                            : static_cast<uint32_t>(tokenizer->encode(turns->second, true).size());
+    const bool too_short = prompt.input_len < 4 || (options.sharegpt_output_len == 0 && prompt.output_len < 4);
+    if (too_short || prompt.input_len > 1024 || prompt.input_len + prompt.output_len > 2048) continue;
+    prompt.json = json::serialize(json::string(turns->first));
+    prompts.push_back(std::move(prompt));
+  }
+  if (prompts.empty()) return Error{Errc::kInvalid, options.path + ": no conversations of a fitting length"};
+  for (size_t i = 0; prompts.size() < options.prompt_count; ++i) prompts.push_back(BenchPrompt(prompts[i]));
+  return prompts;
+}
+
 }  // namespace
 
 Result<std::vector<BenchPrompt>> make_prompts(const DatasetOptions& options) {
   if (options.name == "random") return random_prompts(options);
   if (options.name == "custom") return custom_prompts(options);
-  return Error{Errc::kInvalid, fmt::format("--dataset-name: '{}' is not random or custom", options.name)};
+  if (options.name == "sharegpt") return sharegpt_prompts(options);
+  return Error{Errc::kInvalid, fmt::format("--dataset-name: '{}' is not random, custom or sharegpt", options.name)};
 }
 
 }  // namespace switchyard::launch

@@ -45,7 +45,7 @@ Result<std::map<std::string, double>> goodput_of(const std::vector<std::string>&
 
 class Bench {
  public:
-  explicit Bench(const BenchOptions& options) : options_(options) {}
+  explicit Bench(const BenchOptions& options) : options_(filled_in(options)) {}
 
   Status run() {
     SWITCHYARD_TRY(prepare());
@@ -72,6 +72,13 @@ class Bench {
   }
 
  private:
+  static BenchOptions filled_in(BenchOptions options) {
+    if (options.base_url.empty()) options.base_url = fmt::format("http://{}:{}", options.host, options.port);
+    if (options.endpoint.empty())
+      options.endpoint = options.backend == "openai-chat" ? "/v1/chat/completions" : "/v1/completions";
+    return options;
+  }
+
   Status prepare() {
     report_.metrics = options_.percentile_metrics;
     report_.percentiles = options_.metric_percentiles;
@@ -178,7 +185,7 @@ class Bench {
     return {};
   }
 
-  const BenchOptions& options_;
+  const BenchOptions options_;
   bool is_chat_ = false;
   std::string model_;
   ReportOptions report_;

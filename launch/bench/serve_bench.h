@@ -12,10 +12,13 @@
 namespace switchyard::launch {
 
 struct BenchOptions {
-  std::string base_url = "http://127.0.0.1:8000";
-  std::string endpoint = "/v1/completions";
-  std::string model;    // the first of /v1/models when empty
-  std::string api_key;  // OPENAI_API_KEY of the environment when empty
+  std::string base_url;  // http://HOST:PORT of the next two when empty
+  std::string host = "127.0.0.1";
+  uint16_t port = 8000;
+  std::string backend = "openai";  // what is asked: openai and vllm completions, openai-chat chats
+  std::string endpoint;            // the backend's own when empty
+  std::string model;               // the first of /v1/models when empty
+  std::string api_key;             // OPENAI_API_KEY of the environment when empty
   DatasetOptions dataset;
   double request_rate = std::numeric_limits<double>::infinity();  // a second; inf = all at once
   double burstiness = 1;                                          // shape of the gamma distribution of the gaps

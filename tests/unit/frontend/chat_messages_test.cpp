@@ -114,8 +114,8 @@ TEST(ChatMessages, AWrongToolIsNamed) {
   };
   EXPECT_EQ(wrong("[5]"), "tools[0]");
   EXPECT_EQ(wrong(R"([{"type":"function"}])"), "tools[0].function");
-  EXPECT_EQ(wrong(R"([{"function":{"name":"f"}},{"function":{"name":""}},{"function":{"parameters":{}}}])"),
-            "tools[2].function.name");
+  EXPECT_EQ(wrong(R"([{"function":{"name":"f"}},{"function":{"parameters":{}}}])"), "tools[1].function.name");
+  EXPECT_EQ(wrong(R"([{"function":{"name":""}}])"), "tools[0].function.name");
   EXPECT_EQ(wrong(R"([{"function":{"name":"f","parameters":[]}}])"), "tools[0].function.parameters");
   EXPECT_EQ(wrong(R"([{"function":{"name":"f","parameters":null}}])"), "");
 }

@@ -94,6 +94,8 @@ TEST(RequestParsing, ARefusalOfAChatNamesTheField) {
       {R"("include_reasoning":1)", "include_reasoning"},
       {R"("reasoning_effort":3)", "reasoning_effort"},
       {R"("chat_template_kwargs":[])", "chat_template_kwargs"},
+      {R"("chat_template_kwargs":{"messages":[]})", "chat_template_kwargs"},
+      {R"("chat_template_kwargs":{"tools":[]})", "chat_template_kwargs"},
       {R"("tool_choice":"required")", "tool_choice"},
       {R"("tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":"always")", "tool_choice"},
       {R"("tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":{"type":"function","function":{"name":"g"}})",

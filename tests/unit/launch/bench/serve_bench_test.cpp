@@ -10,6 +10,7 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <sstream>
 #include <thread>
 
@@ -136,6 +137,36 @@ TEST_F(ServeBench, NoTokenArrivesBeforeItsTime) {
       EXPECT_GE(at + 1e-4, due / 1e6);
     }
   }
+}
+
+TEST_F(ServeBench, ShareGptsConversationsOfFittingLengthAreAsked) {
+  bench_.dataset.name = "sharegpt";
+  bench_.dataset.path = directory_ + "/sharegpt.json";
+  std::ofstream(bench_.dataset.path) << R"([{"conversations": [{"from": "human", "value": "one two three four five"},
+                                                               {"from": "gpt", "value": "six seven eight nine"}]},
+                                            {"conversations": [{"value": "a"}, {"value": "too short a prompt"}]},
+                                            {"conversations": [{"value": "nobody answers this prompt"}]},
+                                            {"conversations": "none"}, 7])";
+  bench_.dataset.prompt_count = 3;
+  bench_.base_url.clear();  // host, port and backend say as much
+  bench_.port = frontend_->port();
+  bench_.backend = "openai-chat";
+  run();
+  const json::object saved = result();
+  EXPECT_EQ(saved.at("completed").to_number<int>(), 3);  // the one that fits, three times
+  EXPECT_EQ(saved.at("endpoint_type").as_string(), "openai-chat");
+  const std::set<int64_t> lengths = {saved.at("output_lens").at(0).as_int64(),
+                                     saved.at("output_lens").at(2).as_int64()};
+  EXPECT_EQ(lengths.size(), 1U);
+  EXPECT_GE(*lengths.begin(), 4);
+  // Without a file, a tokenizer, or anything that fits, nothing is asked.
+  bench_.dataset.tokenizer.clear();
+  run(false);
+  bench_.dataset.tokenizer = kModel;
+  std::ofstream(bench_.dataset.path) << "[]";
+  run(false);
+  bench_.dataset.path += ".not";
+  run(false);
 }
 
 TEST_F(ServeBench, WholeAnswersKeepTheirConnections) {
