@@ -1,6 +1,6 @@
 # The verbs a person types. Each is a line or two over CMake; see README.md.
 .DEFAULT_GOAL := build
-.PHONY: deps build build-all run test test-venv test-browser bench bench-peers gpu-check train train-venv eval sanitize fuzz format lint clean
+.PHONY: deps build build-all run test test-venv test-browser bench bench-peers bench-faults gpu-check train train-venv eval sanitize fuzz format lint clean
 SHELL := /bin/bash
 
 sources = $(shell git ls-files '*.h' '*.cpp' '*.cu' '*.cuh')
@@ -45,6 +45,10 @@ bench: deps build-all
 bench-peers: deps build-all
 	@tests/venv.sh build/bench/peers-venv tests/bench/peers/requirements.txt
 	build/bench/peers-venv/bin/python tests/bench/peers/run.py $(PEERS)
+
+# What clients see when ranks and the coordinator die under load: pauses, and that nothing is lost. FAULTS="MODEL --kills 100" for others.
+bench-faults: deps build-all
+	python3 tests/bench/faults.py $(or $(FAULTS),tests/data/golden/r1-tiny)
 
 # Tests and benchmarks of the CUDA backend: on this machine's GPU, or a bundle to carry to one. GPU_MODEL=DIR adds the engine's speed.
 gpu-check: deps build-all

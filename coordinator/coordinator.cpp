@@ -32,14 +32,25 @@ std::string model_name(const config::ModelConfig& model) {
   return path.substr(path.find_last_of('/') + 1);
 }
 
+// Ranks of one MPI job end together: a group of them begins anew or not at all.
+uint32_t ranks_min(const config::WorkerConfig& worker) {
+  return worker.exchange == "mpi" ? worker.data_parallel_size : std::min(worker.min_ranks, worker.data_parallel_size);
+}
+
+std::vector<ExpertLoad> loads_of(const Membership& membership) {
+  std::vector<ExpertLoad> loads;
+  for (const auto& group : membership.groups()) loads.emplace_back(membership.placement(group.group()));
+  return loads;
+}
+
 class CoordinatorImpl final : public Coordinator {
  public:
   CoordinatorImpl(const config::ClusterConfig& config, const ModelFacts& model, ExpertPlacement placement)
       : config_(config),
         model_(model),
         heartbeat_(std::max<uint32_t>(config.heartbeat_ms, 10)),
-        membership_(std::move(placement), config.worker.groups, heartbeat_),
-        loads_(config.worker.groups, ExpertLoad(membership_.placement())) {}
+        membership_(std::move(placement), config.worker.groups, ranks_min(config.worker), heartbeat_),
+        loads_(loads_of(membership_)) {}
 
   ~CoordinatorImpl() override {
     if (service_ == nullptr) return;
@@ -214,13 +225,19 @@ void CoordinatorImpl::tick() {
 
 // After every event: hand out placements whose time has come, and tell the frontends of changes.
 void CoordinatorImpl::settle() {
-  for (const uint32_t group : membership_.assignments_due(steady_clock::now())) {
+  const auto send = [&](ConnectionId connection, const wire::Frame& frame) {
+    if (const auto found = connections_.find(connection); found != connections_.end()) found->second->send(frame);
+  };
+  for (auto& [connection, assignment] : membership_.prepare(steady_clock::now())) {
+    wire::Frame frame;
+    *frame.mutable_assignment() = std::move(assignment);
+    send(connection, frame);
+  }
+  for (const uint32_t group : membership_.assignments_due()) {
     wire::Frame frame;
     *frame.mutable_assignment() = membership_.assign(group);
-    for (const auto& rank : membership_.groups()[group].ranks()) {
-      if (const auto found = connections_.find(rank.connection); found != connections_.end())
-        found->second->send(frame);
-    }
+    for (const auto& rank : membership_.groups()[group].ranks())
+      if (rank.member) send(rank.connection, frame);
   }
   send_routing(false);
 }

@@ -7,10 +7,12 @@
 
 namespace switchyard::coordinator {
 
-Membership::Membership(ExpertPlacement placement, uint32_t group_count, std::chrono::milliseconds heartbeat)
-    : placement_(std::move(placement)) {
+Membership::Membership(ExpertPlacement placement, uint32_t group_count, uint32_t ranks_min,
+                       std::chrono::milliseconds heartbeat)
+    : placement_(std::move(placement)), placements_(group_count, placement_) {
   groups_.reserve(group_count);
-  for (uint32_t group = 0; group < group_count; ++group) groups_.emplace_back(group, placement_.rank_count, heartbeat);
+  for (uint32_t group = 0; group < group_count; ++group)
+    groups_.emplace_back(group, placement_.rank_count, ranks_min, heartbeat);
 }
 
 RankGroup* Membership::group_of(ConnectionId connection) {
@@ -61,7 +63,12 @@ Status Membership::register_rank(ConnectionId connection, const wire::RegisterRa
 Status Membership::report(ConnectionId connection, const wire::RankReport& report, Time now) {
   auto* group = group_of(connection);
   if (group == nullptr) return Error{Errc::kNotFound, "a report without a registration"};
-  return group->report(connection, report, now);
+  const bool was_complete = group->complete();
+  SWITCHYARD_TRY(group->report(connection, report, now));
+  // A group that was found running: what it runs is told by who takes part.
+  if (!was_complete && group->complete() && group->epoch() > 0)
+    placements_[group->group()] = without_missing(placement_, group->members());
+  return {};
 }
 
 void Membership::register_frontend(ConnectionId connection, const wire::RegisterFrontend& registration) {
@@ -87,17 +94,29 @@ std::vector<ConnectionId> Membership::tick(Time now) {
   return close;
 }
 
-std::vector<uint32_t> Membership::assignments_due(Time now) const {
+std::vector<std::pair<ConnectionId, wire::Assignment>> Membership::prepare(Time now) {
+  std::vector<std::pair<ConnectionId, wire::Assignment>> told;
+  for (auto& group : groups_) {
+    for (const uint32_t index : group.preparations_due(now)) {
+      auto& [connection, assignment] = told.emplace_back(group.ranks()[index].connection, group.prepare(index));
+      to_wire(without_missing(placement_, group.expected()), *assignment.mutable_placement());
+    }
+  }
+  return told;
+}
+
+std::vector<uint32_t> Membership::assignments_due() const {
   std::vector<uint32_t> due;
   for (const auto& group : groups_) {
-    if (group.assignment_due(now)) due.push_back(group.group());
+    if (group.assignment_due()) due.push_back(group.group());
   }
   return due;
 }
 
 wire::Assignment Membership::assign(uint32_t group) {
   wire::Assignment assignment = groups_[group].assign();
-  to_wire(placement_, *assignment.mutable_placement());
+  placements_[group] = without_missing(placement_, groups_[group].members());
+  to_wire(placements_[group], *assignment.mutable_placement());
   return assignment;
 }
 

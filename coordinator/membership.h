@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <map>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "common/base/result.h"
@@ -26,8 +27,8 @@ struct Frontend {
 
 class Membership {
  public:
-  // The placement is that of each group, with the group's rank count.
-  Membership(ExpertPlacement placement, uint32_t group_count, std::chrono::milliseconds heartbeat);
+  // The placement is that of each group when all of its ranks are there. ranks_min: of a group (rank_group.h).
+  Membership(ExpertPlacement placement, uint32_t group_count, uint32_t ranks_min, std::chrono::milliseconds heartbeat);
 
   // Refused: an id out of range, another rank count or model, an id whose holder is alive, a connection that is another
   // rank already.
@@ -40,9 +41,11 @@ class Membership {
   // Finds the silent and the missing. Returns connections that are to be closed.
   std::vector<ConnectionId> tick(Time now);
 
-  // The groups that are here and wait for their placement.
-  std::vector<uint32_t> assignments_due(Time now) const;
-  // Begins the group's next epoch: for the connections of its ranks.
+  // The ranks that are to be told what to load, and what they are told.
+  std::vector<std::pair<ConnectionId, wire::Assignment>> prepare(Time now);
+  // The groups whose next epoch can begin.
+  std::vector<uint32_t> assignments_due() const;
+  // Begins it: for the connections of its members.
   wire::Assignment assign(uint32_t group);
 
   // False until some group is complete.
@@ -53,7 +56,9 @@ class Membership {
   uint64_t version() const;
   uint64_t epoch() const;
   uint64_t deaths() const;
+  // With all ranks; and as a group has it now.
   const ExpertPlacement& placement() const { return placement_; }
+  const ExpertPlacement& placement(uint32_t group) const { return placements_[group]; }
   const std::vector<RankGroup>& groups() const { return groups_; }
   const std::map<ConnectionId, Frontend>& frontends() const { return frontends_; }
   const Rank* rank(uint32_t rank_id) const;  // null: out of range
@@ -63,6 +68,7 @@ class Membership {
   RankGroup* group_of(ConnectionId connection);
 
   const ExpertPlacement placement_;
+  std::vector<ExpertPlacement> placements_;  // by group
   std::vector<RankGroup> groups_;
   std::unordered_map<ConnectionId, uint32_t> group_of_;  // of connections that a rank has registered on
   std::map<ConnectionId, Frontend> frontends_;

@@ -74,6 +74,25 @@ std::vector<uint32_t> ExpertPlacement::counts(uint32_t layer) const {
   return counts;
 }
 
+ExpertPlacement without_missing(const ExpertPlacement& placement, const std::vector<bool>& present) {
+  SWITCHYARD_CHECK(present.size() == placement.rank_count);
+  ExpertPlacement out = placement;
+  for (uint32_t layer = 0; layer < placement.layer_count; ++layer) {
+    std::vector<uint32_t> counts = placement.counts(layer);
+    for (uint32_t expert = 0; expert < placement.expert_count; ++expert) {
+      uint32_t& rank = out.rank_of_expert[size_t{layer} * placement.expert_count + expert];
+      if (present[rank]) continue;
+      uint32_t best = placement.rank_count;
+      for (uint32_t r = 0; r < placement.rank_count; ++r)
+        if (present[r] && (best == placement.rank_count || counts[r] < counts[best])) best = r;
+      SWITCHYARD_CHECK(best < placement.rank_count);
+      rank = best;
+      ++counts[best];
+    }
+  }
+  return out;
+}
+
 Result<ExpertPlacement> place_experts(const std::string& policy, uint32_t layer_count, uint32_t expert_count,
                                       uint32_t rank_count) {
   std::optional<uint64_t> seed;

@@ -49,6 +49,9 @@ struct ExpertPlacement {
 // an empty placement).
 Result<ExpertPlacement> place_experts(const std::string& policy, uint32_t layer_count, uint32_t expert_count,
                                       uint32_t rank_count);
+// The same experts on the ranks that are there: each of the others' goes to the one that has the fewest of its layer,
+// the lowest among equals. present: (rank_count), one of them true. A function of the two alone, as above.
+ExpertPlacement without_missing(const ExpertPlacement& placement, const std::vector<bool>& present);
 // The same for a model.
 Result<ExpertPlacement> place_experts(const std::string& policy, const checkpoint::ModelSpec& spec,
                                       uint32_t rank_count);

@@ -22,8 +22,8 @@ const char* state_name(wire::RankState state) {
   }
 }
 
-RankGroup::RankGroup(uint32_t group, uint32_t rank_count, std::chrono::milliseconds heartbeat)
-    : group_(group), silence_limit_(kHeartbeatsMissed * heartbeat), ranks_(rank_count) {
+RankGroup::RankGroup(uint32_t group, uint32_t rank_count, uint32_t ranks_min, std::chrono::milliseconds heartbeat)
+    : group_(group), ranks_min_(ranks_min), silence_limit_(kHeartbeatsMissed * heartbeat), ranks_(rank_count) {
   for (uint32_t i = 0; i < rank_count; ++i) ranks_[i].rank_id = group * rank_count + i;
 }
 
@@ -39,6 +39,7 @@ void RankGroup::fill_address(const Rank& rank, wire::RankAddress& out) const {
   out.set_group(group_);
   out.set_host(rank.registration.host());
   out.set_port(rank.registration.port());
+  out.set_exchange_port(rank.registration.exchange_port());
   out.set_state(rank.state);
   out.set_sequences_running(rank.report.sequences_running());
   out.set_sequences_waiting(rank.report.sequences_waiting());
@@ -61,11 +62,10 @@ Status RankGroup::register_rank(ConnectionId connection, const wire::RegisterRan
                                                rank.registration.host())};
     }
   }
-  const bool was_dead = rank.known && rank.state == wire::RANK_DEAD;
+  if (rank.member) lost_ = true;  // the same process forgets nothing, and says so in its report
   rank = Rank{};
   rank.rank_id = id;
   rank.known = true;
-  rank.returning = was_dead;
   rank.connection = connection;
   rank.registration = registration;
   rank.registered_at = rank.heard_at = now;
@@ -79,19 +79,22 @@ Status RankGroup::report(ConnectionId connection, const wire::RankReport& report
   rank->heard_at = now;
   rank->reported = true;
   rank->report = report;
-  if (report.epoch() > 0 && !rank->assigned) {
-    rank->assigned = true;
-    if (!adopted_at_) adopted_at_ = now;
+  if (report.epoch() > 0 && !rank->told) {
+    // It serves, or did before we gave it up: then it is as good as one that has just loaded its weights.
+    rank->told = rank->prepared = true;
+    rank->member = report.epoch() >= epoch_;
+    if (rank->member && !adopted_at_) adopted_at_ = now;
     log_info("rank carries on", {{"rank", rank->rank_id}, {"epoch", report.epoch()}});
-    if (report.epoch() <= epoch_ && rank->returning) next_epoch(fmt::format("rank {} is back", rank->rank_id));
-    rank->returning = false;
   }
   if (report.epoch() > epoch_) {
     epoch_ = report.epoch();
     ++version_;
+    for (auto& other : ranks_) other.member = other.member && other.report.epoch() == epoch_;
   }
+  rank->prepared = rank->prepared || report.prepared();
   // Death is ours to say.
   const auto state = report.state() == wire::RANK_DEAD ? wire::RANK_LEAVING : report.state();
+  if (rank->member && epoch_ != 0 && report.left_epoch() == epoch_) lost_ = true;
   if (state != rank->state) {
     rank->state = state;
     ++version_;
@@ -109,14 +112,15 @@ void RankGroup::next_epoch(const std::string& cause) {
 
 void RankGroup::check_complete() {
   if (complete_ || epoch_ == 0) return;
-  complete_ = std::all_of(ranks_.begin(), ranks_.end(), [](const Rank& rank) {
-    return rank.known && (rank.assigned || rank.state == wire::RANK_DEAD);
-  });
+  complete_ = std::all_of(ranks_.begin(), ranks_.end(),
+                          [](const Rank& rank) { return rank.known && (rank.told || rank.state == wire::RANK_DEAD); });
   if (complete_) ++version_;
 }
 
 void RankGroup::died(Rank& rank, const std::string& cause, bool expected) {
   rank.connection = 0;
+  lost_ = lost_ || rank.member || !rank.known;  // who never came back to a new coordinator may have been one
+  rank.member = rank.told = rank.prepared = false;
   ++version_;
   if (epoch_ == 0) {
     // The group has not begun: the place is free for another process.
@@ -126,16 +130,14 @@ void RankGroup::died(Rank& rank, const std::string& cause, bool expected) {
   }
   rank.known = true;
   rank.state = wire::RANK_DEAD;
-  rank.assigned = false;
   rank.report.set_sequences_running(0);
   rank.report.set_sequences_waiting(0);
   if (expected) {
-    log_info("rank left", {{"rank", rank.rank_id}, {"epoch", epoch_ + 1}});
+    log_info("rank left", {{"rank", rank.rank_id}, {"epoch", epoch_}});
   } else {
     ++deaths_;
-    log_error("rank dead", {{"rank", rank.rank_id}, {"cause", cause}, {"epoch", epoch_ + 1}});
+    log_error("rank dead", {{"rank", rank.rank_id}, {"cause", cause}, {"epoch", epoch_}});
   }
-  next_epoch(fmt::format("rank {} is gone", rank.rank_id));
   check_complete();
 }
 
@@ -158,28 +160,61 @@ void RankGroup::tick(Time now, std::vector<ConnectionId>& close) {
   }
 }
 
-bool RankGroup::assignment_due(Time now) const {
-  bool waiting = false;
-  for (const auto& rank : ranks_) {
-    if (rank.connection == 0) return false;
-    if (rank.assigned) continue;
-    waiting = true;
-    if (!rank.reported && now - rank.registered_at < kFirstReportGrace) return false;
+std::vector<uint32_t> RankGroup::preparations_due(Time now) const {
+  std::vector<uint32_t> due;
+  for (uint32_t i = 0; i < ranks_.size(); ++i) {
+    const Rank& rank = ranks_[i];
+    if (rank.connection == 0 || rank.told) continue;
+    if (rank.reported || now - rank.registered_at >= kFirstReportGrace) due.push_back(i);
   }
-  return waiting;
+  return due;
 }
 
-wire::Assignment RankGroup::assign() {
-  for (auto& rank : ranks_) {
-    rank.assigned = true;
-    rank.returning = false;
-  }
-  next_epoch("all ranks of the group have registered");
+std::vector<bool> RankGroup::expected() const {
+  std::vector<bool> expected;
+  for (const auto& rank : ranks_) expected.push_back(!rank.known || rank.connection != 0);
+  return expected;
+}
+
+wire::Assignment RankGroup::prepare(uint32_t index) {
+  ranks_.at(index).told = true;
   check_complete();
   wire::Assignment assignment;
   assignment.set_epoch(epoch_);
-  for (const auto& rank : ranks_) fill_address(rank, *assignment.add_ranks());
+  assignment.set_prepare(true);
   return assignment;
+}
+
+bool RankGroup::can_take_part(const Rank& rank) const {
+  return rank.connection != 0 && rank.state != wire::RANK_LEAVING && (rank.member || rank.prepared);
+}
+
+bool RankGroup::assignment_due() const {
+  const auto able = std::count_if(ranks_.begin(), ranks_.end(), [&](const Rank& rank) { return can_take_part(rank); });
+  if (epoch_ == 0) return static_cast<size_t>(able) == ranks_.size();
+  if (!complete_ || able < std::max<int64_t>(1, ranks_min_)) return false;
+  const bool newcomer =
+      std::any_of(ranks_.begin(), ranks_.end(), [&](const Rank& rank) { return can_take_part(rank) && !rank.member; });
+  return lost_ || newcomer;
+}
+
+wire::Assignment RankGroup::assign() {
+  for (auto& rank : ranks_) rank.member = can_take_part(rank);
+  lost_ = false;
+  next_epoch(deaths_ == 0 && epoch_ == 0 ? "all ranks of the group are prepared" : "members have changed");
+  check_complete();
+  wire::Assignment assignment;
+  assignment.set_epoch(epoch_);
+  for (const auto& rank : ranks_) {
+    if (rank.member) fill_address(rank, *assignment.add_ranks());
+  }
+  return assignment;
+}
+
+std::vector<bool> RankGroup::members() const {
+  std::vector<bool> members;
+  for (const auto& rank : ranks_) members.push_back(rank.member);
+  return members;
 }
 
 void RankGroup::add_addresses(wire::RoutingTable& table) const {

@@ -1,4 +1,8 @@
-// One group of ranks: who of it is here, what it runs, and its epoch, which goes up with each change of its ranks.
+// One group of ranks: who of it is here, and its epoch, which goes up with each change of the ranks that take part.
+//
+// A rank that comes is told what to load; once it has, it is prepared. The first epoch begins when all ranks are
+// prepared; from then on another one begins as soon as a member is lost, with those that are left, or a rank that came
+// later is prepared, with it as well. Fewer than ranks_min wait for others.
 //
 // A state machine without sockets and clocks: callers say what happened and when. Connections are opaque ids (not 0).
 // A group knows nothing of others: each has epochs of its own, and what happens to one changes no number of another.
@@ -33,11 +37,12 @@ inline constexpr std::chrono::milliseconds kFirstReportGrace{20};
 inline constexpr std::chrono::milliseconds kReturnGrace{3000};
 
 struct Rank {
-  uint32_t rank_id = 0;    // in the cluster
-  bool known = false;      // has registered, or was found dead; else nothing below means anything
-  bool reported = false;   // since it registered
-  bool assigned = false;   // has a placement to run
-  bool returning = false;  // was dead before it registered
+  uint32_t rank_id = 0;   // in the cluster
+  bool known = false;     // has registered, or was found dead; else nothing below means anything
+  bool reported = false;  // since it registered
+  bool told = false;      // what to load
+  bool prepared = false;  // has loaded it
+  bool member = false;    // takes part in the epoch
   wire::RankState state = wire::RANK_JOINING;
   ConnectionId connection = 0;  // 0 = none
   wire::RegisterRank registration;
@@ -48,8 +53,9 @@ struct Rank {
 
 class RankGroup {
  public:
-  // Its ranks have the ids group * rank_count and on.
-  RankGroup(uint32_t group, uint32_t rank_count, std::chrono::milliseconds heartbeat);
+  // Its ranks have the ids group * rank_count and on. ranks_min: the fewest that an epoch begins with; rank_count when
+  // the ranks of a group live and die together.
+  RankGroup(uint32_t group, uint32_t rank_count, uint32_t ranks_min, std::chrono::milliseconds heartbeat);
 
   // The registration is one of this group, and the connection no other rank's. Refused: an id whose holder is alive.
   Status register_rank(ConnectionId connection, const wire::RegisterRank& registration, Time now);
@@ -59,12 +65,20 @@ class RankGroup {
   // Finds the silent and the missing. Adds connections that are to be closed.
   void tick(Time now, std::vector<ConnectionId>& close);
 
-  // True when all ranks are here and some wait for their placement.
-  bool assignment_due(Time now) const;
-  // Begins the next epoch: for every rank's connection. The placement is the caller's to add.
-  wire::Assignment assign();
+  // Indices of the ranks that are to be told what to load, now.
+  std::vector<uint32_t> preparations_due(Time now) const;
+  // Who is, or will be, in the next epoch as far as one can see: (rank_count). Placements are made for these.
+  std::vector<bool> expected() const;
+  // What such a rank is told. The placement is the caller's to add.
+  wire::Assignment prepare(uint32_t index);
 
-  // False until all ranks of the group are known and have, or are taking up, a placement; then true for good. A
+  bool assignment_due() const;
+  // Begins the next epoch: for the connections of its members. The placement is the caller's to add.
+  wire::Assignment assign();
+  // Of the epoch: (rank_count).
+  std::vector<bool> members() const;
+
+  // False until an epoch has begun, and all ranks of the group are known; then true for good. A
   // restarted coordinator tells frontends nothing of the group before: they would take the ranks that it has not seen
   // yet for gone, and give up the streams there.
   bool complete() const { return complete_; }
@@ -81,17 +95,20 @@ class RankGroup {
  private:
   Rank* find(ConnectionId connection);
   void fill_address(const Rank& rank, wire::RankAddress& out) const;
+  bool can_take_part(const Rank& rank) const;
   void died(Rank& rank, const std::string& cause, bool expected);
   void next_epoch(const std::string& cause);
   void check_complete();
 
   const uint32_t group_;
+  const uint32_t ranks_min_;
   const std::chrono::milliseconds silence_limit_;
   std::vector<Rank> ranks_;
   uint64_t epoch_ = 0;
   uint64_t version_ = 1;
   uint64_t deaths_ = 0;
   bool complete_ = false;
+  bool lost_ = false;               // a member died or left the epoch
   std::optional<Time> adopted_at_;  // when the first rank came back with an epoch of a coordinator before us
 };
 

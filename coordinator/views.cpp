@@ -184,7 +184,7 @@ std::string cluster_json(const View& view) {
 }
 
 std::string placement_json(const View& view) {
-  const auto& placement = view.membership.placement();
+  const auto& placement = view.membership.placement(0);
   std::vector<uint64_t> totals(placement.rank_count);
   json::array layers;
   for (uint32_t layer = 0; layer < placement.layer_count; ++layer) {

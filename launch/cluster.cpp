@@ -155,7 +155,7 @@ class Processes {
 
  private:
   Status start(const PlannedProcess& process) {
-    if (process.group) SWITCHYARD_TRY(run_.make_empty(group_directory(*process.group)));
+    if (!process.directory.empty()) SWITCHYARD_TRY(run_.make_empty(process.directory));
     return supervisor_.start(process.program);
   }
 

@@ -45,22 +45,57 @@ std::vector<config::HostSlots> hosts_of_group(const config::WorkerConfig& w, uin
   return hosts;
 }
 
+// The ranks that one mpirun or srun starts: all of a group where MPI carries the exchange, else one, so that each can
+// die and come back by itself.
+struct Job {
+  uint32_t group = 0;
+  uint32_t first = 0;  // index in the group
+  uint32_t count = 1;
+  std::vector<config::HostSlots> hosts;
+};
+
+std::vector<Job> jobs_of(const config::WorkerConfig& w) {
+  std::vector<Job> jobs;
+  const auto places = config::rank_places(w);
+  for (uint32_t group = 0; group < w.groups; ++group) {
+    if (w.exchange == "mpi") {
+      jobs.push_back({group, 0, w.data_parallel_size, hosts_of_group(w, group)});
+      continue;
+    }
+    for (uint32_t i = 0; i < w.data_parallel_size; ++i) {
+      const std::string& host = places[size_t{group} * w.data_parallel_size + i].host;
+      std::vector<config::HostSlots> hosts;
+      if (!host.empty()) hosts.push_back({host, 1});
+      jobs.push_back({group, i, 1, std::move(hosts)});
+    }
+  }
+  return jobs;
+}
+
+std::string job_name(const config::WorkerConfig& w, const Job& job) {
+  if (job.count < w.data_parallel_size || w.exchange != "mpi")
+    return fmt::format("worker rank {}", job.group * w.data_parallel_size + job.first);
+  return w.groups == 1 ? "worker ranks" : fmt::format("worker group {}", job.group);
+}
+
 // What starts a rank.
-Words worker_line(const PlanSurroundings& around, uint32_t group, const std::string& parent) {
+Words worker_line(const PlanSurroundings& around, const Job& job, const std::string& parent) {
   return {around.program_directory + "/switchyard-worker",
           "--config",
           around.run_directory + "/cluster.yaml",
           "--group",
-          std::to_string(group),
+          std::to_string(job.group),
+          "--rank",
+          std::to_string(job.first),
           "--die-with-parent",
           parent};
 }
 
 // mpirun, for ranks on this machine alone or on hosts reached by ssh.
-Words mpirun_line(const config::ClusterConfig& config, const PlanSurroundings& around, uint32_t group,
-                  const std::vector<config::HostSlots>& hosts) {
+Words mpirun_line(const config::ClusterConfig& config, const PlanSurroundings& around, const Job& job) {
   const auto& w = config.worker;
-  Words line{"mpirun", "-n", std::to_string(w.data_parallel_size), "--bind-to", "none", "--oversubscribe"};
+  const auto& hosts = job.hosts;
+  Words line{"mpirun", "-n", std::to_string(job.count), "--bind-to", "none", "--oversubscribe"};
   if (around.is_root) line.push_back("--allow-run-as-root");
   bool all_here = true;
   if (!hosts.empty()) {
@@ -79,27 +114,27 @@ Words mpirun_line(const config::ClusterConfig& config, const PlanSurroundings& a
   if (all_here) {
     // No daemons on other machines, shared memory alone between ranks, no other interface than loopback; temporary
     // files go with the run directory.
-    const std::string directory = around.run_directory + "/" + group_directory(group);
+    const std::string directory = around.run_directory + "/" + job_directory(config, job.group, job.first);
     append(line, {"--mca", "plm", "isolated", "--mca", "oob_tcp_if_include", "lo", "--mca", "orte_tmpdir_base",
                   directory, "--mca", "btl_vader_backing_directory", directory});
   }
   append(line, w.mpirun_args);
-  append(line, worker_line(around, group, all_here ? std::string(kOwnPid) : "0"));
+  append(line, worker_line(around, job, all_here ? std::string(kOwnPid) : "0"));
   return line;
 }
 
-Words srun_line(const config::ClusterConfig& config, const PlanSurroundings& around, uint32_t group,
-                const std::vector<config::HostSlots>& hosts) {
+Words srun_line(const config::ClusterConfig& config, const PlanSurroundings& around, const Job& job) {
   const auto& w = config.worker;
-  Words line{"srun", "--mpi=pmix", "--kill-on-bad-exit=1", "-n", std::to_string(w.data_parallel_size)};
+  const auto& hosts = job.hosts;
+  Words line{"srun", "--mpi=pmix", "--kill-on-bad-exit=1", "-n", std::to_string(job.count)};
   if (w.gpus_per_node != 0) {
-    append(line,
-           {fmt::format("--ntasks-per-node={}", std::min(w.gpus_per_node, w.data_parallel_size)), "--gpus-per-task=1"});
+    append(line, {fmt::format("--ntasks-per-node={}", std::min(w.gpus_per_node, job.count)), "--gpus-per-task=1"});
   }
-  // A step takes its nodes whole unless told otherwise, and the groups are a step each: with GPUs each keeps to those
+  // A step takes its nodes whole unless told otherwise, and the jobs are a step each: with GPUs each keeps to those
   // that it asks for, and needs the cores of its threads; without, all share.
-  if (w.groups > 1 && w.gpus_per_node == 0) line.push_back("--overlap");
-  if (w.groups > 1 && w.gpus_per_node != 0) {
+  const bool several = w.groups > 1 || job.count < w.data_parallel_size;
+  if (several && w.gpus_per_node == 0) line.push_back("--overlap");
+  if (several && w.gpus_per_node != 0) {
     line.push_back("--exact");
     if (w.threads_per_rank != 0) line.push_back(fmt::format("--cpus-per-task={}", w.threads_per_rank));
   }
@@ -108,7 +143,7 @@ Words srun_line(const config::ClusterConfig& config, const PlanSurroundings& aro
     for (const auto& host : hosts) names.push_back(host.host);
     line.push_back(fmt::format("--nodelist={}", fmt::join(names, ",")));
   }
-  append(line, worker_line(around, group, "0"));
+  append(line, worker_line(around, job, "0"));
   return line;
 }
 
@@ -125,7 +160,9 @@ Words on_host(const config::ClusterConfig& config, const std::string& host, cons
 
 }  // namespace
 
-std::string group_directory(uint32_t group) { return fmt::format("group-{}", group); }
+std::string job_directory(const config::ClusterConfig& config, uint32_t group, uint32_t rank) {
+  return fmt::format("ranks-{}", group * config.worker.data_parallel_size + rank);
+}
 
 bool is_this_machine(const std::string& host) {
   return host.empty() || host == "localhost" || host == "::1" || host == "0.0.0.0" || host == "::" ||
@@ -183,12 +220,10 @@ std::vector<PlannedProcess> plan_processes(const config::ClusterConfig& config, 
   plan.push_back({Role::kCoordinator, "this machine", coordinator});
 
   const bool has_remote = !remote_hosts(config).empty();
-  for (uint32_t group = 0; group < config.worker.groups; ++group) {
-    const auto hosts = hosts_of_group(config.worker, group);
+  for (const Job& job : jobs_of(config.worker)) {
     Program workers;
-    workers.name = config.worker.groups == 1 ? "worker ranks" : fmt::format("worker group {}", group);
-    workers.argv =
-        config.launcher == "srun" ? srun_line(config, around, group, hosts) : mpirun_line(config, around, group, hosts);
+    workers.name = job_name(config.worker, job);
+    workers.argv = config.launcher == "srun" ? srun_line(config, around, job) : mpirun_line(config, around, job);
     workers.stop_order = kStopWorkers;
     // SIGTERM: mpirun and srun end ranks on other machines then. Here the kernel does that for them, at once (mpirun
     // would take 3 s).
@@ -196,8 +231,8 @@ std::vector<PlannedProcess> plan_processes(const config::ClusterConfig& config, 
     workers.stop_deadline = milliseconds(5000);
     workers.stop_children = config.launcher == "mpirun" && !has_remote;
     workers.is_mpirun = config.launcher == "mpirun";
-    workers.first_rank = group * config.worker.data_parallel_size;
-    plan.push_back({Role::kWorkers, hosts_text(hosts), workers, group});
+    workers.first_rank = job.group * config.worker.data_parallel_size + job.first;
+    plan.push_back({Role::kWorkers, hosts_text(job.hosts), workers, job_directory(config, job.group, job.first)});
   }
 
   for (uint32_t i = 0; i < config.frontend.count; ++i) {

@@ -18,7 +18,7 @@ struct PlannedProcess {
   Role role = Role::kCoordinator;
   std::string hosts;  // "this machine", "gpu1, gpu2"
   Program program;
-  std::optional<uint32_t> group = {};  // of the ranks that it starts
+  std::string directory = {};  // within the run directory, empty at each start; "" = none
 };
 
 struct PlanSurroundings {
@@ -30,9 +30,10 @@ struct PlanSurroundings {
 // In the order in which they are started.
 std::vector<PlannedProcess> plan_processes(const config::ClusterConfig& config, const PlanSurroundings& around);
 
-// Where a group's MPI keeps its temporary files and shared memory, within the run directory: a directory of its own, so
-// that nothing of one group is in another's way, and what a killed one leaves behind can be removed.
-std::string group_directory(uint32_t group);
+// Where the job of a group's rank, or of it and those behind, keeps MPI's temporary files and shared memory, within the
+// run directory: a directory of its own, so that nothing of one job is in another's way, and what a killed one leaves
+// behind can be removed.
+std::string job_directory(const config::ClusterConfig& config, uint32_t group, uint32_t rank);
 
 // True for host names that mean this machine.
 bool is_this_machine(const std::string& host);

@@ -9,6 +9,8 @@
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <thread>
@@ -22,11 +24,13 @@
 #include "common/config/cluster_config.h"
 #include "common/config/memory_options.h"
 #include "common/config/rank_places.h"
+#include "common/net/net.h"
 #include "kernels/api/device.h"
 #include "worker/engine/device_plan.h"
 #include "worker/engine/engine.h"
 #include "worker/engine/kv_plan.h"
 #include "worker/exchange/mpi_transport.h"
+#include "worker/exchange/tcp_transport.h"
 #include "worker/model/model.h"
 #include "worker/model/packed_cache.h"
 #include "worker/server.h"
@@ -35,6 +39,8 @@ namespace switchyard::worker {
 namespace {
 
 constexpr uint32_t kJoinDeadlineMs = 60000;
+
+bool uses_mpi(const config::ClusterConfig& config) { return config.worker.exchange == "mpi"; }
 
 // What a launcher tells a process about its place, also before MPI is up (for messages).
 bool started_by_launcher() {
@@ -49,7 +55,7 @@ uint32_t number_from_launcher(const char* name, uint32_t otherwise) {
 
 // Where the rank stands: in its job, in the cluster, and among the ranks of its machine.
 struct Place {
-  uint32_t index = 0;  // in its group: the rank in MPI
+  uint32_t index = 0;  // in its group; the rank in MPI, where that is used
   uint32_t size = 1;   // of the group
   uint32_t group = 0;
   uint32_t rank_id = 0;  // in the cluster
@@ -57,12 +63,12 @@ struct Place {
   uint32_t node_size = 1;
 };
 
-// What a launcher knows of the machine ends with its job: of the other groups there the plan tells.
+// What a launcher knows of the machine ends with its job: of other jobs there the plan tells.
 Place place_of(const config::ClusterConfig& config, const MpiWorld& world, uint32_t group) {
   Place place{world.rank, world.size, group, group * world.size + world.rank, 0, 1};
   place.on_node = number_from_launcher("OMPI_COMM_WORLD_LOCAL_RANK", 0);
   place.node_size = std::max(1U, number_from_launcher("OMPI_COMM_WORLD_LOCAL_SIZE", 1));
-  if (config.worker.groups == 1 || config.launcher != "mpirun") return place;
+  if (uses_mpi(config) && (config.worker.groups == 1 || config.launcher != "mpirun")) return place;
   const config::RankPlace planned = config::rank_places(config.worker)[place.rank_id];
   place.on_node = planned.index;
   place.node_size = planned.on_host;
@@ -154,14 +160,30 @@ Result<const kernels::OpTable*> choose_backend(const config::WorkerConfig& worke
   return ops;
 }
 
-Result<std::unique_ptr<Exchange>> choose_exchange(const config::ClusterConfig& config, const Place& place,
-                                                  const checkpoint::ModelSpec& spec, const WeightForms& forms,
-                                                  const kernels::OpTable& ops, kernels::ThreadPool& pool) {
+// Between the members of an epoch. `here` = this rank's place among them.
+Result<std::unique_ptr<Exchange>> make_epochs_exchange(const config::ClusterConfig& config,
+                                                       const RankAssignment& assignment, uint32_t here,
+                                                       TcpListener& listener, const std::string& secret,
+                                                       const ExchangeShape& shape, kernels::ThreadPool& pool,
+                                                       const Epoch& epoch) {
   const uint32_t deadline = config.worker.step_deadline_ms;
-  const ExchangeShape shape =
-      exchange_shape(spec, forms, ops, config.worker.max_num_batched_tokens + config.worker.max_num_seqs);
-  if (config.worker.exchange == "mpi") return make_message_exchange(make_mpi_transport(deadline), shape);
-  return make_exchange(place.size == 1 ? make_single_transport() : make_mpi_transport(deadline), shape, pool, deadline);
+  if (uses_mpi(config)) return make_message_exchange(make_mpi_transport(deadline, epoch), shape);
+  std::unique_ptr<Transport> transport = make_single_transport();
+  if (assignment.members.size() > 1) {
+    std::vector<TcpMember> members;
+    for (const auto& member : assignment.members) members.push_back({member.host, member.exchange_port});
+    SWITCHYARD_ASSIGN(transport, make_tcp_transport(listener, members, here, secret, deadline, epoch));
+  }
+  return make_exchange(std::move(transport), shape, pool, deadline, epoch);
+}
+
+// The placement in terms of the epoch's members instead of the group's ranks.
+RankAssignment among_members(RankAssignment assignment) {
+  std::map<uint32_t, uint32_t> place;
+  for (const auto& member : assignment.members) place.emplace(member.index, static_cast<uint32_t>(place.size()));
+  for (auto& layer : assignment.rank_of_expert)
+    for (uint32_t& rank : layer) rank = place.at(rank);
+  return assignment;
 }
 
 // Of this rank's GPU.
@@ -190,12 +212,15 @@ Status serve(const config::ClusterConfig& config, const MpiWorld& world, uint32_
   SWITCHYARD_ASSIGN(const checkpoint::Checkpoint checkpoint, checkpoint::Checkpoint::open(config.model.path));
   const checkpoint::ModelSpec& spec = checkpoint.spec();
 
-  SWITCHYARD_ASSIGN(const std::unique_ptr<Server> server,
-                    Server::start(config, {place.rank_id, place.index, place.size,
-                                           ops->is_host ? "cpu" : fmt::format("cuda:{}", place.on_node), ops->name,
-                                           spec.architecture + " " + config.model.path, spec.vocab_size}));
-  SWITCHYARD_ASSIGN(const RankAssignment assignment, server->join(kJoinDeadlineMs));
-  SWITCHYARD_ASSIGN(const std::vector<LayerPlacement> placement, layer_placements(assignment, spec, place.size));
+  SWITCHYARD_ASSIGN(const std::string secret, net::load_secret(config.secret_file));
+  SWITCHYARD_ASSIGN(TcpListener listener, TcpListener::open(config.worker.listen_host, 0));
+  SWITCHYARD_ASSIGN(
+      const std::unique_ptr<Server> server,
+      Server::start(
+          config, {place.rank_id, place.index, place.size, ops->is_host ? "cpu" : fmt::format("cuda:{}", place.on_node),
+                   ops->name, spec.architecture + " " + config.model.path, listener.port(), spec.vocab_size}));
+  SWITCHYARD_ASSIGN(const RankAssignment to_load, server->join(kJoinDeadlineMs));
+  SWITCHYARD_ASSIGN(const std::vector<LayerPlacement> loaded, layer_placements(to_load, spec, place.size));
 
   const auto cores = static_cast<uint32_t>(machine_cores().size());
   const uint32_t threads =
@@ -213,7 +238,7 @@ Status serve(const config::ClusterConfig& config, const MpiWorld& world, uint32_
   KvBudget budget{config.worker.kv_cache_memory_mib, max_model_len, config.worker.max_num_seqs,
                   config.worker.max_num_batched_tokens, place.node_size};
   if (!ops->is_host) {
-    SWITCHYARD_ASSIGN(const DevicePlan device, plan_gpu(config, spec, placement, place.index));
+    SWITCHYARD_ASSIGN(const DevicePlan device, plan_gpu(config, spec, loaded, place.index));
     log_info("GPU memory", {{"rank", place.rank_id}, {"plan", device.text}});
     budget.memory_mib = device.kv >> 20;
     budget.take_all = true;
@@ -229,46 +254,93 @@ Status serve(const config::ClusterConfig& config, const MpiWorld& world, uint32_
   std::unique_ptr<ModelWeights> weights;
   {
     const LoadingLog loading(progress, place.rank_id);
-    const PackedCache cache(config.model.packed_cache, config.model.path, ops->name, forms, placement, place.index);
+    const PackedCache cache(config.model.packed_cache, config.model.path, ops->name, forms, loaded, place.index);
     SWITCHYARD_ASSIGN(weights,
-                      ModelWeights::load(checkpoint, forms, placement, place.index, *ops, pool, &progress, &cache));
+                      ModelWeights::load(checkpoint, forms, loaded, place.index, *ops, pool, &progress, &cache));
     if (weights->from_cache) log_info("weights mapped", {{"rank", place.rank_id}, {"file", cache.path()}});
     if (!weights->cache_error.empty())
       log_warn("packed weights not kept", {{"rank", place.rank_id}, {"why", weights->cache_error}});
   }
 
-  SWITCHYARD_ASSIGN(const std::unique_ptr<Exchange> exchange, choose_exchange(config, place, spec, forms, *ops, pool));
-  Model model(spec, *weights, placement, *ops, pool, *exchange, kv_memory, grouping, max_model_len);
+  server->prepared();
+
+  std::atomic<Engine*> running = nullptr;  // for the signal thread
+  std::atomic<bool> stopped = false;
+  std::thread([&running, &stopped, &server, signals] {
+    int signal = 0;
+    sigwait(&signals, &signal);
+    stopped = true;
+    server->stop_waiting();
+    if (Engine* engine = running.load()) engine->stop();
+  }).detach();
+
+  const ExchangeShape shape =
+      exchange_shape(spec, forms, *ops, config.worker.max_num_batched_tokens + config.worker.max_num_seqs);
   KvCache kv(groups, config.worker.block_size, config.worker.enable_prefix_caching);
   EngineLimits limits;
   limits.scheduler = {config.worker.max_num_seqs, config.worker.max_waiting, max_model_len};
   limits.max_num_batched_tokens = config.worker.max_num_batched_tokens;
-  Engine engine(limits, spec, model, kv, *exchange, pool,
-                {[&](std::vector<EngineOutput>&& outputs) { server->deliver(std::move(outputs)); },
-                 [&](uint64_t, uint64_t burst) { server->ask_for_burst(burst); }});
+  const EngineCallbacks callbacks{[&](std::vector<EngineOutput>&& outputs) { server->deliver(std::move(outputs)); },
+                                  [&](uint64_t epoch, uint64_t burst) { server->ask_for_burst(epoch, burst); }};
 
-  // Every rank of the group has its weights before any takes a request.
-  uint32_t here = 1;
-  std::vector<uint32_t> all(place.size);
-  SWITCHYARD_TRY(exchange->all_gather(&here, sizeof here, all.data()));
+  std::unique_ptr<Exchange> exchange;
+  std::unique_ptr<Model> model;
+  std::unique_ptr<Engine> engine;
+  Status ended;
+  uint64_t after = 0;
+  while (const auto next = server->next_epoch(after)) {
+    after = next->epoch;
+    const Epoch epoch{next->epoch, &server->latest_epoch()};
+    const RankAssignment assignment = among_members(*next);
+    const auto size = static_cast<uint32_t>(assignment.members.size());
+    const auto mine = std::find_if(assignment.members.begin(), assignment.members.end(),
+                                   [&](const auto& member) { return member.index == place.index; });
+    if (mine == assignment.members.end()) continue;
+    const auto here = static_cast<uint32_t>(mine - assignment.members.begin());
+    SWITCHYARD_ASSIGN(const std::vector<LayerPlacement> placement, layer_placements(assignment, spec, size));
+    SWITCHYARD_TRY(weights->host(checkpoint, placement, here, *ops, pool, nullptr));
 
-  log_info("rank is live", {{"rank", place.rank_id},
-                            {"group", place.group},
-                            {"epoch", assignment.epoch},
-                            {"backend", ops->name},
-                            {"threads", threads},
-                            {"exchange", exchange->name()},
-                            {"weights_mib", weights->bytes >> 20},
-                            {"kv_mib", kv_memory.bytes() >> 20},
-                            {"max_model_len", max_model_len}});
-  server->go_live(&engine, weights->bytes, kv_memory.bytes());
-  std::thread([&engine, signals] {
-    int signal = 0;
-    sigwait(&signals, &signal);
-    engine.stop();
-  }).detach();
-
-  Status ended = engine.run();
+    // The old exchange goes when nobody uses it any more.
+    auto made = make_epochs_exchange(config, assignment, here, listener, secret, shape, pool, epoch);
+    ended = made.ok() ? Status() : Status(made.error());
+    if (made.ok()) {
+      // Every member has its weights before any takes a step.
+      uint32_t ready = 1;
+      std::vector<uint32_t> all(size);
+      ended = (*made)->all_gather(&ready, sizeof ready, all.data());
+    }
+    if (ended.ok()) {
+      if (engine == nullptr) {
+        model =
+            std::make_unique<Model>(spec, *weights, placement, *ops, pool, **made, kv_memory, grouping, max_model_len);
+        engine = std::make_unique<Engine>(limits, spec, *model, kv, **made, pool, callbacks, epoch);
+        running = engine.get();
+        if (stopped) engine->stop();
+      } else {
+        model->regroup(**made, placement);
+        engine->regroup(**made, epoch);
+      }
+      exchange = std::move(*made);
+      log_info("rank is live", {{"rank", place.rank_id},
+                                {"group", place.group},
+                                {"epoch", epoch.number},
+                                {"members", size},
+                                {"backend", ops->name},
+                                {"threads", threads},
+                                {"exchange", exchange->name()},
+                                {"weights_mib", weights->bytes >> 20},
+                                {"kv_mib", kv_memory.bytes() >> 20},
+                                {"max_model_len", max_model_len}});
+      server->enter(assignment, engine.get(), weights->bytes, kv_memory.bytes());
+      ended = engine->run();
+      if (ended.ok()) break;
+    }
+    // Ranks of an MPI job end together; others wait for the epoch that goes on without who was lost.
+    if (uses_mpi(config)) break;
+    log_warn("left an epoch", {{"rank", place.rank_id}, {"epoch", epoch.number}, {"why", ended.error().message}});
+    if (!epoch.over()) server->leave(epoch.number);
+    ended = {};
+  }
   server->stop();
   return ended;
 }
@@ -279,7 +351,9 @@ int run(int argc, char** argv) {
   int parent = -1;
   app.add_option("--config", config_file, "the cluster's YAML")->required();
   uint32_t group = 0;
-  app.add_option("--group", group, "which of the cluster's groups the job is");
+  uint32_t rank = 0;
+  app.add_option("--group", group, "which of the cluster's groups the rank belongs to");
+  app.add_option("--rank", rank, "which rank of the group it is, unless MPI says so (worker.exchange: mpi)");
   app.add_option("--die-with-parent", parent, "end when the process that started this one ends; its pid, or 0");
   CLI11_PARSE(app, argc, argv);
   if (parent >= 0) die_with_parent(parent);
@@ -292,25 +366,26 @@ int run(int argc, char** argv) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
 
-  const MpiWorld world = started_by_launcher() ? mpi_init() : MpiWorld{};
+  auto config = config::load(config_file);
+  const bool mpi = config.ok() && uses_mpi(*config) && started_by_launcher();
+  const MpiWorld world = mpi ? mpi_init() : MpiWorld{rank, config.ok() ? config->worker.data_parallel_size : 1};
   std::string who;  // says it, and what ranks it counts; "" in a cluster of one group
   const auto fatal = [&](const Error& error) {
-    // Ranks that fail alike (a bad checkpoint) say it once.
-    if (world.rank == 0 || error.code == Errc::kTimeout || error.code == Errc::kPeerLost) {
+    // Ranks of a job that fail alike (a bad checkpoint) say it once.
+    if (!mpi || world.rank == 0 || error.code == Errc::kTimeout || error.code == Errc::kPeerLost) {
       std::fprintf(stderr, "fatal: %s%s\n", who.c_str(), error.message.c_str());
       std::fflush(stderr);
     }
-    if (started_by_launcher()) mpi_abort(1);
+    if (mpi) mpi_abort(1);
     std::_Exit(1);
   };
-  auto config = config::load(config_file);
   if (!config.ok()) fatal(config.error());
   if (config->worker.groups > 1) who = fmt::format("group {}: ", group);
   const uint32_t rank_id = group * world.size + world.rank;
   init_log(fmt::format("worker {}", rank_id), parse_log_level(config->log.level), config->log.format == "json");
   if (const Status ended = serve(*config, world, group, signals); !ended.ok()) fatal(ended.error());
   log_info("rank ends", {{"rank", rank_id}});
-  if (started_by_launcher()) mpi_finalize();
+  if (mpi) mpi_finalize();
   std::fflush(nullptr);
   std::_Exit(0);  // the signal thread may still wait
 }

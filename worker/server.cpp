@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <cstdio>
@@ -15,6 +16,7 @@
 #include "common/base/log.h"
 #include "common/net/net.h"
 #include "common/wire/switchyard.pb.h"
+#include "worker/burst_relay.h"
 #include "worker/constraint_compiler.h"
 
 namespace switchyard::worker {
@@ -129,6 +131,8 @@ class ServerImpl final : public Server {
     net::Handlers handlers;
     handlers.on_frame = [this](const net::ConnectionPtr& from, wire::Frame& frame) { on_peer_frame(from, frame); };
     handlers.on_close = [this](const net::ConnectionPtr& from, const Error&) { on_peer_gone(from); };
+    bursts_ =
+        std::make_unique<BurstRelay>(*net_, [this](uint64_t epoch, uint64_t burst) { begin_burst(epoch, burst); });
     SWITCHYARD_ASSIGN(port_, net_->listen(config_.worker.listen_host, 0, std::move(handlers)));
     return {};
   }
@@ -160,35 +164,69 @@ class ServerImpl final : public Server {
     });
 
     std::unique_lock lock(mutex_);
-    assigned_.wait_for(lock, std::chrono::milliseconds(deadline_ms), [this] { return assignment_.has_value(); });
-    if (!assignment_) {
+    changed_.wait_for(lock, std::chrono::milliseconds(deadline_ms), [this] { return to_load_.has_value(); });
+    if (!to_load_) {
       return Error{Errc::kTimeout, fmt::format("rank {}: no assignment from the coordinator at {}:{} within {} ms{}",
                                                identity_.rank_id, config_.coordinator.host, config_.coordinator.port,
                                                deadline_ms, connect_error_.empty() ? "" : ": " + connect_error_)};
     }
-    if (!assignment_->error().empty()) {
+    if (!to_load_->error().empty()) {
       return Error{Errc::kInvalid,
-                   fmt::format("rank {}: refused by the coordinator: {}", identity_.rank_id, assignment_->error())};
+                   fmt::format("rank {}: refused by the coordinator: {}", identity_.rank_id, to_load_->error())};
     }
-    return read_assignment();
+    return read(*to_load_);
   }
+
+  void prepared() override {
+    const std::lock_guard lock(mutex_);
+    prepared_ = true;
+    send_report();
+  }
+
+  std::optional<RankAssignment> next_epoch(uint64_t after) override {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      changed_.wait(lock, [&] { return stop_waiting_ || (next_ && next_->epoch() > after); });
+      if (stop_waiting_) return std::nullopt;
+      auto assignment = read(*next_);
+      if (assignment.ok()) return std::move(assignment).value();
+      log_error("an assignment that cannot be", {{"rank", identity_.rank_id}, {"why", assignment.error().message}});
+      after = next_->epoch();
+    }
+  }
+
+  void stop_waiting() override {
+    const std::lock_guard lock(mutex_);
+    stop_waiting_ = true;
+    changed_.notify_all();
+  }
+
+  const std::atomic<uint64_t>& latest_epoch() const override { return latest_epoch_; }
 
   void watch_loading(const LoadProgress* progress) override {
     const std::lock_guard lock(mutex_);
     progress_ = progress;
   }
 
-  void go_live(Engine* engine, uint64_t weight_bytes, uint64_t kv_bytes) override {
-    {
-      const std::lock_guard lock(mutex_);
-      engine_ = engine;
-      weight_bytes_ = weight_bytes;
-      kv_bytes_ = kv_bytes;
-      state_ = wire::RANK_LIVE;
-      if (pending_burst_ != 0) engine->begin(0, pending_burst_);
-      send_report();
-    }
-    if (identity_.index != 0) connect_to_first_rank();
+  void enter(const RankAssignment& assignment, Engine* engine, uint64_t weight_bytes, uint64_t kv_bytes) override {
+    const RankAssignment::Member& first = assignment.members.front();
+    const bool is_first = first.index == identity_.index;
+    bursts_->enter(assignment.epoch, is_first ? "" : first.host, first.port);
+    const std::lock_guard lock(mutex_);
+    epoch_ = assignment.epoch;
+    engine_ = engine;
+    weight_bytes_ = weight_bytes;
+    kv_bytes_ = kv_bytes;
+    state_ = wire::RANK_LIVE;
+    engine->begin(pending_burst_.first, pending_burst_.second);
+    send_report();
+  }
+
+  void leave(uint64_t epoch) override {
+    const std::lock_guard lock(mutex_);
+    left_epoch_ = epoch;
+    state_ = wire::RANK_JOINING;
+    send_report();
   }
 
   void stop() override {
@@ -243,15 +281,7 @@ class ServerImpl final : public Server {
     }
   }
 
-  void ask_for_burst(uint64_t burst) override {
-    const std::lock_guard lock(mutex_);
-    if (identity_.index == 0) {
-      relay_burst(burst);
-    } else {
-      asked_burst_ = burst;
-      send_burst(first_rank_, burst);
-    }
-  }
+  void ask_for_burst(uint64_t epoch, uint64_t burst) override { bursts_->ask(epoch, burst); }
 
  private:
   struct Request {
@@ -275,6 +305,7 @@ class ServerImpl final : public Server {
     r->set_pid(getpid());
     r->set_host(config_.worker.listen_host == "0.0.0.0" ? net::host_name() : config_.worker.listen_host);
     r->set_port(port_);
+    r->set_exchange_port(identity_.exchange_port);
     r->set_device(identity_.device);
     r->set_backend(identity_.backend);
     r->set_model(identity_.model);
@@ -286,7 +317,9 @@ class ServerImpl final : public Server {
     wire::Frame frame;
     auto* r = frame.mutable_rank_report();
     r->set_state(state_);
-    r->set_epoch(assignment_ ? assignment_->epoch() : 0);
+    r->set_epoch(epoch_);
+    r->set_prepared(prepared_);
+    r->set_left_epoch(left_epoch_);
     r->set_weight_bytes(weight_bytes_);
     r->set_kv_bytes(kv_bytes_);
     r->set_resident_bytes(resident_bytes());
@@ -323,16 +356,21 @@ class ServerImpl final : public Server {
 
   void on_assignment(const wire::Assignment& assignment) {
     const std::lock_guard lock(mutex_);
-    if (assignment_ && !assignment.error().empty()) {
+    if (to_load_ && !assignment.error().empty()) {
       log_warn("the coordinator refuses this rank now", {{"rank", identity_.rank_id}, {"why", assignment.error()}});
       return;
     }
-    assignment_ = assignment;
-    assigned_.notify_all();
+    if (assignment.prepare() || !assignment.error().empty()) {
+      to_load_ = assignment;
+    } else if (assignment.epoch() > latest_epoch_.load()) {
+      next_ = assignment;
+      latest_epoch_.store(assignment.epoch(), std::memory_order_release);
+      if (engine_ != nullptr) engine_->wake();
+    }
+    changed_.notify_all();
   }
 
-  Result<RankAssignment> read_assignment() {
-    const wire::Assignment& from = *assignment_;
+  Result<RankAssignment> read(const wire::Assignment& from) {
     RankAssignment to;
     to.epoch = from.epoch();
     const wire::Placement& placement = from.placement();
@@ -351,86 +389,29 @@ class ServerImpl final : public Server {
           return Error{Errc::kInvalid, fmt::format("the coordinator's placement names rank {}", rank)};
       }
     }
+    const uint32_t first_id = identity_.rank_id - identity_.index;
     for (const auto& rank : from.ranks()) {
-      if (rank.rank_id() + identity_.index == identity_.rank_id) {
-        to.first_rank_host = rank.host();
-        to.first_rank_port = static_cast<uint16_t>(rank.port());
-      }
+      to.members.push_back({rank.rank_id() - first_id, rank.host(), static_cast<uint16_t>(rank.port()),
+                            static_cast<uint16_t>(rank.exchange_port())});
     }
-    first_rank_host_ = to.first_rank_host;
-    first_rank_port_ = to.first_rank_port;
     return to;
   }
 
-  // --- peers
-  // -----------------------------------------------------------------------------------------------------------
+  // --- peers ---------------------------------------------------------------------------------------------------------
 
-  void connect_to_first_rank() {
-    net::Handlers handlers;
-    handlers.on_open = [this](const net::ConnectionPtr& to) {
-      const std::lock_guard lock(mutex_);
-      first_rank_ = to;
-      send_burst(to, asked_burst_);  // 0: only says that this rank is here
-    };
-    handlers.on_frame = [this](const net::ConnectionPtr&, wire::Frame& frame) {
-      if (frame.has_step_begin()) begin_burst(frame.step_begin().burst());
-    };
-    handlers.on_close = [this](const net::ConnectionPtr&, const Error&) {
-      const std::lock_guard lock(mutex_);
-      first_rank_ = nullptr;
-    };
-    net_->connect(first_rank_host_, first_rank_port_, std::move(handlers));
-  }
-
-  static void send_burst(const net::ConnectionPtr& to, uint64_t burst) {
-    if (!to) return;
-    wire::Frame frame;
-    frame.mutable_step_begin()->set_burst(burst);
-    to->send(frame);
-  }
-
-  void begin_burst(uint64_t burst) {
+  void begin_burst(uint64_t epoch, uint64_t burst) {
     const std::lock_guard lock(mutex_);
-    if (engine_ != nullptr) {
-      engine_->begin(0, burst);
-    } else {
-      pending_burst_ = burst;
-    }
-  }
-
-  // The group's first rank: tells everybody, once a burst.
-  void relay_burst(uint64_t burst) {
-    if (burst <= relayed_burst_) return;
-    relayed_burst_ = burst;
-    for (const auto& peer : peers_) send_burst(peer, burst);
-    if (engine_ != nullptr) {
-      engine_->begin(0, burst);
-    } else {
-      pending_burst_ = burst;
-    }
+    pending_burst_ = std::max(pending_burst_, {epoch, burst});
+    if (engine_ != nullptr) engine_->begin(epoch, burst);
   }
 
   void on_peer_frame(const net::ConnectionPtr& from, wire::Frame& frame) {
     switch (frame.body_case()) {
       case wire::Frame::kGenerate: on_generate(from, *frame.mutable_generate()); break;
       case wire::Frame::kCancel: on_cancel(from, frame.cancel().request_id()); break;
-      case wire::Frame::kStepBegin: {
-        const std::lock_guard lock(mutex_);
-        add_peer(from);
-        if (frame.step_begin().burst() != 0) relay_burst(frame.step_begin().burst());
-        break;
-      }
+      case wire::Frame::kStepBegin: bursts_->on_step_begin(from, frame.step_begin()); break;
       default: log_warn("unexpected frame", {{"rank", identity_.rank_id}, {"from", from->peer().name}}); break;
     }
-  }
-
-  // A rank that connected late learns of the burst that is under way.
-  void add_peer(const net::ConnectionPtr& peer) {
-    for (const auto& known : peers_) {
-      if (known == peer) return;
-    }
-    peers_.push_back(peer);
-    if (relayed_burst_ != 0) send_burst(peer, relayed_burst_);
   }
 
   // --- requests ------------------------------------------------------------------------------------------------------
@@ -541,8 +522,8 @@ class ServerImpl final : public Server {
   }
 
   void on_peer_gone(const net::ConnectionPtr& from) {
+    bursts_->on_gone(from);
     const std::lock_guard lock(mutex_);
-    std::erase(peers_, from);
     for (auto it = requests_.begin(); it != requests_.end();) {
       const auto next = std::next(it);
       if (it->second.from == from) {
@@ -561,12 +542,19 @@ class ServerImpl final : public Server {
   const config::ClusterConfig& config_;
   RankIdentity identity_;
   std::unique_ptr<net::Service> net_;
+  std::unique_ptr<BurstRelay> bursts_;  // its callbacks run on the net thread
   uint16_t port_ = 0;
 
-  std::mutex mutex_;  // guards what follows
-  std::condition_variable assigned_;
+  std::mutex mutex_;                 // guards what follows
+  std::condition_variable changed_;  // what is waited for
   net::ConnectionPtr coordinator_;
-  std::optional<wire::Assignment> assignment_;
+  std::optional<wire::Assignment> to_load_;
+  std::optional<wire::Assignment> next_;  // epoch
+  std::atomic<uint64_t> latest_epoch_{0};
+  bool stop_waiting_ = false;
+  bool prepared_ = false;
+  uint64_t epoch_ = 0;       // that the rank takes part in
+  uint64_t left_epoch_ = 0;  // the last one that ended here by itself
   std::string connect_error_;
   wire::RankState state_ = wire::RANK_JOINING;
   const LoadProgress* progress_ = nullptr;
@@ -577,13 +565,7 @@ class ServerImpl final : public Server {
   uint64_t reported_steps_ = 0;
   double reported_step_seconds_ = 0.0;
 
-  std::string first_rank_host_;
-  uint16_t first_rank_port_ = 0;
-  net::ConnectionPtr first_rank_;
-  std::vector<net::ConnectionPtr> peers_;  // the group's first rank: the others
-  uint64_t relayed_burst_ = 0;
-  uint64_t asked_burst_ = 0;
-  uint64_t pending_burst_ = 0;
+  std::pair<uint64_t, uint64_t> pending_burst_{0, 0};  // the latest epoch and burst that has begun
 
   uint64_t next_id_ = 0;
   Requests requests_;

@@ -1,13 +1,16 @@
-// A rank as the rest of the cluster sees it: registers with the coordinator, takes requests from frontends, tells its
-// peers, the other ranks of its group, when a burst begins.
+// A rank as the rest of the cluster sees it: registers with the coordinator, follows it from epoch to epoch, takes
+// requests from frontends, tells its peers, the other ranks of its group, when a burst begins (burst_relay.h).
 //
-// Threads: the net thread calls the handlers; deliver() and ask_for_burst() come from the engine thread; the rest from
-// the main thread.
+// Threads: the net thread calls the handlers; deliver() and ask_for_burst() come from the engine thread; stop_waiting()
+// from any; the rest from the main thread.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "common/base/result.h"
 #include "common/config/cluster_config.h"
@@ -17,21 +20,27 @@
 namespace switchyard::worker {
 
 struct RankIdentity {
-  uint32_t rank_id = 0;  // in the cluster
-  uint32_t index = 0;    // in its group, and in the placement
-  uint32_t size = 1;     // of the group
-  std::string device;    // "cpu"
-  std::string backend;   // op table
-  std::string model;     // architecture and directory
+  uint32_t rank_id = 0;        // in the cluster
+  uint32_t index = 0;          // in its group, and in the placement
+  uint32_t size = 1;           // of the group
+  std::string device;          // "cpu"
+  std::string backend;         // op table
+  std::string model;           // architecture and directory
+  uint16_t exchange_port = 0;  // where peers reach it; 0: nowhere
   uint32_t vocab_size = 0;
 };
 
-// What the coordinator decided for this rank.
+// What the coordinator decided for this rank's group.
 struct RankAssignment {
+  struct Member {
+    uint32_t index = 0;  // in the group
+    std::string host;
+    uint16_t port = 0;
+    uint16_t exchange_port = 0;
+  };
   uint64_t epoch = 0;
-  std::vector<std::vector<uint32_t>> rank_of_expert;  // (expert layers, experts)
-  std::string first_rank_host;                        // of the group's first rank
-  uint16_t first_rank_port = 0;
+  std::vector<std::vector<uint32_t>> rank_of_expert;  // (expert layers, experts): indices in the group
+  std::vector<Member> members;                        // of the epoch, ascending
 };
 
 class Server {
@@ -39,17 +48,26 @@ class Server {
   static Result<std::unique_ptr<Server>> start(const config::ClusterConfig& config, RankIdentity identity);
   virtual ~Server() = default;
 
-  // Registers and waits for the assignment. Blocks.
+  // Registers and waits to be told what to load: without epoch and members. Blocks.
   virtual Result<RankAssignment> join(uint32_t deadline_ms) = 0;
+  // The weights are there: from now on the rank can take part in an epoch.
+  virtual void prepared() = 0;
+  // Waits for an epoch after the given one. Nothing: stop_waiting() was called.
+  virtual std::optional<RankAssignment> next_epoch(uint64_t after) = 0;
+  virtual void stop_waiting() = 0;
+  // The latest epoch that the coordinator has told of: what the ranks' waits look at (worker/exchange/epoch.h).
+  virtual const std::atomic<uint64_t>& latest_epoch() const = 0;
   // Reports of weights being loaded come from here; must outlive the server.
   virtual void watch_loading(const LoadProgress* progress) = 0;
-  // From now on requests are taken and the rank is live. kv_bytes, weight_bytes: for /cluster.
-  virtual void go_live(Engine* engine, uint64_t weight_bytes, uint64_t kv_bytes) = 0;
+  // The rank takes part in the epoch. From the first one on requests are taken. kv_bytes, weight_bytes: for /cluster.
+  virtual void enter(const RankAssignment& assignment, Engine* engine, uint64_t weight_bytes, uint64_t kv_bytes) = 0;
+  // Its exchange broke, or could not be made: the rank asks for another epoch, and keeps what it has meanwhile.
+  virtual void leave(uint64_t epoch) = 0;
   // Requests are refused from here on; call before the engine is destroyed.
   virtual void stop() = 0;
 
   virtual void deliver(std::vector<EngineOutput>&& outputs) = 0;
-  virtual void ask_for_burst(uint64_t burst) = 0;
+  virtual void ask_for_burst(uint64_t epoch, uint64_t burst) = 0;
 };
 
 }  // namespace switchyard::worker

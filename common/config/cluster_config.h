@@ -35,6 +35,7 @@ struct CoordinatorConfig {
 struct WorkerConfig {
   uint32_t groups = 1;              // replicas of the service, an MPI job each
   uint32_t data_parallel_size = 1;  // ranks of a group
+  uint32_t min_ranks = 1;           // of a group that goes on when others are lost
   uint32_t threads_per_rank = 0;    // 0 = cores of the node / its ranks, those of all groups
   std::string device = "auto";      // auto | cpu | cuda
   std::string exchange = "auto";    // auto | local | mpi | nccl | staged

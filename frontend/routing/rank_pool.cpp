@@ -130,6 +130,7 @@ class NetRankPool final : public RankPool {
     net::Service::Id connector = 0;
     net::ConnectionPtr connection;  // null while there is none
     bool live = false;              // as the coordinator says
+    bool joining = false;           // likewise: between two epochs, or loading
     uint32_t running = 0;
     uint32_t waiting = 0;
     double kv_usage = 0;
@@ -163,8 +164,12 @@ class NetRankPool final : public RankPool {
     return std::any_of(ranks_.begin(), ranks_.end(), [](const auto& entry) { return entry.second.usable(); });
   }
 
-  // No rank can be used, but one could shortly before.
-  bool may_recover(Clock::time_point now) const { return last_lost_ && now - *last_lost_ < recovery_timeout_; }
+  // No rank can be used, but one could shortly before, or will soon.
+  bool may_recover(Clock::time_point now) const {
+    if (last_lost_ && now - *last_lost_ < recovery_timeout_) return true;
+    return std::any_of(ranks_.begin(), ranks_.end(),
+                       [](const auto& entry) { return entry.second.connection && entry.second.joining; });
+  }
 
   std::string why_not() const {
     bool live = false;
@@ -181,6 +186,7 @@ class NetRankPool final : public RankPool {
   // Those with a rank that cannot be used, ascending, as ranks of higher ids are in higher groups; almost always none.
   std::vector<uint32_t> broken_groups() const {
     std::vector<uint32_t> broken;
+    if (config_.worker.exchange != "mpi") return broken;
     for (const auto& [id, rank] : ranks_)
       if (!rank.usable() && (broken.empty() || broken.back() != rank.group)) broken.push_back(rank.group);
     return broken;
@@ -188,7 +194,9 @@ class NetRankPool final : public RankPool {
 
   // A group that lost a rank steps no more, and MPI takes seconds to end it: what its other ranks have goes to a whole
   // group at once, if there is one.
+  // Ranks that are no MPI job go on without those that they lost.
   void leave_group(uint32_t group) {
+    if (config_.worker.exchange != "mpi") return;
     const auto broken = broken_groups();
     const bool any_whole = std::any_of(ranks_.begin(), ranks_.end(), [&](const auto& entry) {
       return !std::binary_search(broken.begin(), broken.end(), entry.second.group);
@@ -344,6 +352,7 @@ class NetRankPool final : public RankPool {
       rank.id = id;
       rank.group = address->group();
       rank.live = address->state() == wire::RANK_LIVE;
+      rank.joining = address->state() == wire::RANK_JOINING;
       rank.host = address->host();
       rank.port = static_cast<uint16_t>(address->port());
       rank.take_load(*address);

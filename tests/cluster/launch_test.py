@@ -35,8 +35,9 @@ class Launch(unittest.TestCase):
             url = cluster.wait_ready()
             self.assertEqual(url, f"http://127.0.0.1:{cluster.port}")
             self.assertEqual(cluster.get("/ready")[0], 200)
+            # Ready is who can serve; the other rank may be a moment behind.
+            wait_for(lambda: [(r["rank_id"], r["state"]) for r in cluster.view()["ranks"]] == [(0, "live"), (1, "live")], 10, "both ranks are live")
             view = cluster.view()
-            self.assertEqual([(r["rank_id"], r["state"]) for r in view["ranks"]], [(0, "live"), (1, "live")])
             pids = {r["pid"] for r in view["ranks"]} | {f["pid"] for f in view["frontends"]} | {view["coordinator"]["pid"]}
             self.assertLessEqual(pids, set(cluster.processes()))
             self.assertEqual(len(pids), 4)

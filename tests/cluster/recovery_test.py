@@ -79,20 +79,44 @@ class Recovery(unittest.TestCase):
             with self.subTest(number):
                 self.assertEqual(stream.parse(), (200, undisturbed[stream.prompt], True))
 
-    def test_the_only_group_loses_a_rank_and_no_stream_a_token(self):
+    def test_a_rank_dies_the_other_takes_over_and_no_stream_loses_a_token(self):
         cluster = self.serve()
         undisturbed = self.undisturbed(cluster)
-        before = {rank["pid"] for rank in cluster.view()["ranks"]}
+        before = [rank["pid"] for rank in cluster.view()["ranks"]]
 
         def kill_a_rank():
-            os.kill(cluster.view()["ranks"][1]["pid"], signal.SIGKILL)
-            wait_for(lambda: not before & {rank["pid"] for rank in cluster.view()["ranks"]}, 30, "other ranks")
+            os.kill(before[1], signal.SIGKILL)
+            wait_for(lambda: cluster.view()["ranks"][1]["pid"] != before[1], 30, "another process in its place")
             self.wait_whole(cluster)
 
         streams = self.under_load(cluster, kill_a_rank)
         self.check(streams, undisturbed)
+        view = cluster.view()
+        self.assertEqual(view["ranks"][0]["pid"], before[0])
+        self.assertEqual(view["epoch"], 3)  # all, without the dead one, all again
+        self.assertEqual(view["rank_deaths"], 1)
         self.assertGreater(replays(cluster, cluster.ports[0]), 0)
         self.assertIn("worker rank 1 was killed by signal 9", cluster.stderr())
+
+    def test_a_stopped_rank_is_given_up_and_joins_again(self):
+        cluster = self.serve()
+        undisturbed = self.undisturbed(cluster)
+        stopped = cluster.view()["ranks"][0]["pid"]
+
+        def stop_a_rank():
+            os.kill(stopped, signal.SIGSTOP)
+            try:
+                wait_for(lambda: cluster.view()["ranks"][0]["state"] == "dead", 30, "its silence is noticed")
+                status, answer = post(cluster.ports[0], {"prompt": PROMPTS[0][0], "max_tokens": 4, "temperature": 0})
+                self.assertEqual(status, 200, answer)
+            finally:
+                os.kill(stopped, signal.SIGCONT)
+            self.wait_whole(cluster)
+
+        streams = self.under_load(cluster, stop_a_rank)
+        self.check(streams, undisturbed)
+        self.assertEqual(cluster.view()["ranks"][0]["pid"], stopped)
+        self.assertGreater(replays(cluster, cluster.ports[0]), 0)
 
     def test_the_coordinator_dies_and_nobody_else_notices(self):
         cluster = self.serve()

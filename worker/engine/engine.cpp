@@ -161,6 +161,7 @@ Status Engine::run() {
   for (;;) {
     SWITCHYARD_TRY(wait_for_burst());
     for (;;) {
+      if (epoch_.over()) return epoch_.end();  // a rank alone waits for nobody, and would not notice
       std::vector<EngineOutput> outputs;
       take_inbox(outputs);
       StepInfo mine;

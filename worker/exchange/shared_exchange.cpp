@@ -1,6 +1,7 @@
 #include "worker/exchange/shared_exchange.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstring>
@@ -15,10 +16,15 @@ namespace switchyard::worker {
 namespace {
 
 // The head of a region. Layers are counted from 1. Rows of a layer stay until all ranks have written their answers, and
-// answers until all ranks have said their next rows: so neither is written over while another reads it.
+// answers until all ranks have said their next rows: so neither is written over while another reads it. Notes of a
+// gathering stay until all have come to the next one, so two of them are enough.
 struct Head {
+  static constexpr size_t kNoteBytes = 256;
+
   alignas(64) std::atomic<uint64_t> rows_ready{0};
   alignas(64) std::atomic<uint64_t> answers_ready{0};
+  alignas(64) std::atomic<uint64_t> notes_ready{0};
+  std::array<std::array<std::byte, kNoteBytes>, 2> notes;
 };
 static_assert(std::atomic<uint64_t>::is_always_lock_free);
 
@@ -64,7 +70,7 @@ class SharedExchange final : public TransportExchange {
       pool_.parallel_for(size_t{row_count} * shape_.row_bytes, kGatherBytes, [&](size_t begin, size_t end) {
         std::memcpy(shared + begin, static_cast<const std::byte*>(rows) + begin, end - begin);
       });
-      SWITCHYARD_TRY(meet(&Head::rows_ready, "dispatch"));
+      SWITCHYARD_TRY(meet(&Head::rows_ready, layer_, "dispatch"));
     }
     plan();
     std::byte* gathered = gathered_.reserve(std::max<size_t>(received_count_ * shape_.row_bytes, 64));
@@ -74,9 +80,19 @@ class SharedExchange final : public TransportExchange {
     return ReceivedRows{gathered, slot_offsets_, received_count_, peers_[rank()].answers};
   }
 
+  Status all_gather(const void* mine, size_t bytes, void* all) override {
+    if (size() == 1 || bytes > Head::kNoteBytes) return TransportExchange::all_gather(mine, bytes, all);
+    const size_t note = ++gatherings_ % 2;
+    std::memcpy(peers_[rank()].head->notes[note].data(), mine, bytes);
+    SWITCHYARD_TRY(meet(&Head::notes_ready, gatherings_, "step agreement"));
+    for (uint32_t r = 0; r < size(); ++r)
+      std::memcpy(static_cast<std::byte*>(all) + r * bytes, peers_[r].head->notes[note].data(), bytes);
+    return {};
+  }
+
   Result<const float* const*> combine() override {
     const Timed timed(stats_.combine_seconds);
-    if (size() > 1) SWITCHYARD_TRY(meet(&Head::answers_ready, "combine"));
+    if (size() > 1) SWITCHYARD_TRY(meet(&Head::answers_ready, layer_, "combine"));
     const size_t choices = size_t{row_count_} * shape_.top_k;
     for (size_t i = 0; i < choices; ++i) {
       const auto expert = static_cast<uint32_t>(experts_[i]);
@@ -120,12 +136,12 @@ class SharedExchange final : public TransportExchange {
     }
   }
 
-  // Says that this layer's part is there, and waits for the others'.
-  Status meet(std::atomic<uint64_t> Head::*ready, const char* what) {
-    (peers_[rank()].head->*ready).store(layer_, std::memory_order_release);
+  // Says that this rank's part of the `count`-th time is there, and waits for the others'.
+  Status meet(std::atomic<uint64_t> Head::*ready, uint64_t count, const char* what) {
+    (peers_[rank()].head->*ready).store(count, std::memory_order_release);
     Patience patience(deadline_, epoch_);
     for (uint32_t r = 0; r < size(); ++r) {
-      while ((peers_[r].head->*ready).load(std::memory_order_acquire) < layer_) {
+      while ((peers_[r].head->*ready).load(std::memory_order_acquire) < count) {
         if (!patience.wait()) return patience.error(what, "rank " + std::to_string(r));
       }
     }
@@ -179,6 +195,7 @@ class SharedExchange final : public TransportExchange {
   const Epoch epoch_;
   std::vector<Peer> peers_;
   uint64_t layer_ = 0;
+  uint64_t gatherings_ = 0;
 
   // Of the layer under way.
   const LayerPlacement* placement_ = nullptr;

@@ -144,6 +144,12 @@ wire::Frame report(wire::RankState state, uint64_t epoch, uint32_t running = 0) 
   return frame;
 }
 
+wire::Frame prepared() {
+  wire::Frame frame = report(wire::RANK_JOINING, 0);
+  frame.mutable_rank_report()->set_prepared(true);
+  return frame;
+}
+
 wire::Frame frontend_registration() {
   wire::Frame frame;
   frame.mutable_register_frontend()->set_pid(4242);
@@ -218,10 +224,15 @@ struct Group {
       ranks.push_back(std::make_unique<Fake>(wire::ROLE_WORKER, "worker " + std::to_string(i), coordinator.port()));
       ranks.back()->greet({registration(i, count, 100 + i)});
     }
+    for (const auto& rank : ranks) {
+      preparations.push_back(rank->wait_assignment());
+      rank->send(prepared());
+    }
     for (const auto& rank : ranks) assignments.push_back(rank->wait_assignment());
     for (const auto& rank : ranks) rank->send(report(wire::RANK_LIVE, assignments[0].epoch()));
   }
   std::vector<std::unique_ptr<Fake>> ranks;
+  std::vector<wire::Assignment> preparations;
   std::vector<wire::Assignment> assignments;
 };
 
@@ -263,6 +274,10 @@ TEST(Coordinator, RefusesRanksThatDoNotFitAndSaysWhy) {
   }
   Fake second(wire::ROLE_WORKER, "worker 1", coordinator->port());
   second.greet({registration(1, 2, 101)});
+  for (Fake* rank : {&first, &second}) {
+    EXPECT_TRUE(rank->wait_assignment().prepare());
+    rank->send(prepared());
+  }
   EXPECT_EQ(first.wait_assignment().epoch(), 1U);
 }
 

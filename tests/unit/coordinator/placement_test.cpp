@@ -139,5 +139,32 @@ TEST(Placement, SurvivesTheWire) {
   EXPECT_FALSE(from_wire(message, 5).ok());
 }
 
+TEST(WithoutMissing, OnlyTheExpertsOfThoseThatAreGoneMoveAndEvenly) {
+  const auto whole = place_experts("balanced", 3, 10, 4).value();
+  for (uint32_t mask = 1; mask < 16; ++mask) {
+    std::vector<bool> present;
+    for (uint32_t rank = 0; rank < 4; ++rank) present.push_back((mask >> rank & 1) != 0);
+    const auto left = without_missing(whole, present);
+    EXPECT_EQ(left == whole, mask == 15);
+    for (uint32_t layer = 0; layer < 3; ++layer) {
+      uint32_t least = UINT32_MAX, most = 0;
+      for (uint32_t rank = 0; rank < 4; ++rank) {
+        const uint32_t count = left.counts(layer)[rank];
+        if (!present[rank]) {
+          EXPECT_EQ(count, 0U);
+          continue;
+        }
+        least = std::min(least, count);
+        most = std::max(most, count);
+      }
+      EXPECT_LE(most - least, 1U);
+      for (uint32_t expert = 0; expert < 10; ++expert) {
+        const uint32_t home = whole.rank_of(layer, expert);
+        EXPECT_TRUE(!present[home] || left.rank_of(layer, expert) == home);
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace switchyard::coordinator

@@ -22,20 +22,35 @@ class RankGroupTest : public testing::Test {
     out.set_model("Qwen3Moe tiny");
     return out;
   }
-  static wire::RankReport report(wire::RankState state, uint64_t epoch) {
+  static wire::RankReport report(wire::RankState state, uint64_t epoch, bool prepared = false) {
     wire::RankReport out;
     out.set_state(state);
     out.set_epoch(epoch);
+    out.set_prepared(prepared);
     return out;
   }
-  // Both ranks registered on connections 10 and 11, assigned and live.
+  // Registered, told what to load, and done with it.
+  void prepare(RankGroup& group, uint32_t index, ConnectionId connection, int64_t pid) {
+    const uint32_t rank_id = group.ranks()[index].rank_id;
+    ASSERT_TRUE(group.register_rank(connection, registration(rank_id, pid), now_).ok());
+    EXPECT_TRUE(group.report(connection, report(wire::RANK_JOINING, 0), now_).ok());
+    ASSERT_EQ(group.preparations_due(now_), Indices{index});
+    EXPECT_TRUE(group.prepare(index).prepare());
+    EXPECT_TRUE(group.preparations_due(now_).empty());
+    EXPECT_TRUE(group.report(connection, report(wire::RANK_JOINING, 0, true), now_).ok());
+  }
+  // Both ranks prepared on connections 10 and 11, assigned and live.
   void form() {
-    ASSERT_TRUE(group_.register_rank(10, registration(0, 100), now_).ok());
-    ASSERT_TRUE(group_.register_rank(11, registration(1, 101), now_).ok());
-    now_ += kFirstReportGrace;
-    ASSERT_TRUE(group_.assignment_due(now_));
+    prepare(group_, 0, 10, 100);
+    prepare(group_, 1, 11, 101);
+    ASSERT_TRUE(group_.assignment_due());
     EXPECT_EQ(group_.assign().epoch(), 1U);
     live();
+  }
+  static std::vector<uint32_t> members(const wire::Assignment& assignment) {
+    std::vector<uint32_t> ids;
+    for (const auto& rank : assignment.ranks()) ids.push_back(rank.rank_id());
+    return ids;
   }
   void live() {
     EXPECT_TRUE(group_.report(10, report(wire::RANK_LIVE, group_.epoch()), now_).ok());
@@ -53,33 +68,35 @@ class RankGroupTest : public testing::Test {
     return table;
   }
 
+  using Indices = std::vector<uint32_t>;
+
   Time now_{1h};
-  RankGroup group_{0, 2, kHeartbeat};
+  RankGroup group_{0, 2, 1, kHeartbeat};
 };
 
-TEST_F(RankGroupTest, PlacementIsDueWhenAllRanksAreHereAndNotBefore) {
+TEST_F(RankGroupTest, TheFirstEpochBeginsWhenAllRanksHaveTheirWeights) {
   ASSERT_TRUE(group_.register_rank(11, registration(1, 101), now_).ok());
-  now_ += 10s;
-  EXPECT_FALSE(group_.assignment_due(now_));
-  ASSERT_TRUE(group_.register_rank(10, registration(0, 100), now_).ok());
-  EXPECT_FALSE(group_.assignment_due(now_));  // its first report may be right behind
+  EXPECT_TRUE(group_.preparations_due(now_).empty());  // its first report may be right behind
   now_ += kFirstReportGrace;
-  ASSERT_TRUE(group_.assignment_due(now_));
+  EXPECT_EQ(group_.preparations_due(now_), Indices{1});
+  EXPECT_EQ(group_.expected(), (std::vector<bool>{true, true}));  // the other will come
+  group_.prepare(1);
+  EXPECT_TRUE(group_.report(11, report(wire::RANK_JOINING, 0, true), now_).ok());
+  EXPECT_FALSE(group_.assignment_due());
+  ASSERT_TRUE(group_.register_rank(10, registration(0, 100), now_).ok());
+  EXPECT_TRUE(group_.report(10, report(wire::RANK_JOINING, 0), now_).ok());
+  EXPECT_EQ(group_.preparations_due(now_), Indices{0});
+  group_.prepare(0);
+  EXPECT_FALSE(group_.assignment_due());
+  EXPECT_TRUE(group_.report(10, report(wire::RANK_JOINING, 0, true), now_).ok());
+  ASSERT_TRUE(group_.assignment_due());
   const auto assignment = group_.assign();
   EXPECT_EQ(assignment.epoch(), 1U);
-  ASSERT_EQ(assignment.ranks_size(), 2);
+  EXPECT_FALSE(assignment.prepare());
+  ASSERT_EQ(members(assignment), (Indices{0, 1}));
   EXPECT_EQ(assignment.ranks(1).port(), 1001U);
-  EXPECT_FALSE(group_.assignment_due(now_ + 1h));
+  EXPECT_FALSE(group_.assignment_due());
   EXPECT_EQ(state(0), wire::RANK_JOINING);
-}
-
-TEST_F(RankGroupTest, AFirstReportWithoutAnEpochEndsTheWait) {
-  ASSERT_TRUE(group_.register_rank(10, registration(0, 100), now_).ok());
-  ASSERT_TRUE(group_.register_rank(11, registration(1, 101), now_).ok());
-  EXPECT_TRUE(group_.report(10, report(wire::RANK_JOINING, 0), now_).ok());
-  EXPECT_FALSE(group_.assignment_due(now_));
-  EXPECT_TRUE(group_.report(11, report(wire::RANK_JOINING, 0), now_).ok());
-  EXPECT_TRUE(group_.assignment_due(now_));
 }
 
 TEST_F(RankGroupTest, AnIdWhoseHolderIsAliveIsRefused) {
@@ -100,18 +117,94 @@ TEST_F(RankGroupTest, TheSameProcessMayRegisterAgainOnANewConnection) {
   EXPECT_EQ(group_.deaths(), 0U);
 }
 
-TEST_F(RankGroupTest, ALostConnectionIsADeathAndANewEpoch) {
+TEST_F(RankGroupTest, ThoseThatAreLeftGoOnInANewEpoch) {
   form();
   const auto version = group_.version();
   group_.disconnected(11);
   EXPECT_EQ(state(1), wire::RANK_DEAD);
-  EXPECT_EQ(group_.epoch(), 2U);
   EXPECT_EQ(group_.deaths(), 1U);
   EXPECT_GT(group_.version(), version);
   const auto now_listed = table();
   ASSERT_EQ(now_listed.ranks_size(), 2);
   EXPECT_EQ(now_listed.ranks(0).state(), wire::RANK_LIVE);
   EXPECT_EQ(now_listed.ranks(1).state(), wire::RANK_DEAD);
+  ASSERT_TRUE(group_.assignment_due());
+  const auto assignment = group_.assign();
+  EXPECT_EQ(assignment.epoch(), 2U);
+  EXPECT_EQ(members(assignment), Indices{0});
+  EXPECT_EQ(group_.members(), (std::vector<bool>{true, false}));
+  EXPECT_FALSE(group_.assignment_due());
+}
+
+TEST_F(RankGroupTest, ARankThatComesBackLoadsWhileTheOthersGoOnAndThenJoins) {
+  form();
+  group_.disconnected(11);
+  group_.assign();
+  EXPECT_EQ(group_.expected(), (std::vector<bool>{true, false}));
+  ASSERT_TRUE(group_.register_rank(21, registration(1, 201), now_).ok());
+  EXPECT_EQ(group_.expected(), (std::vector<bool>{true, true}));
+  EXPECT_FALSE(group_.assignment_due());
+  EXPECT_TRUE(group_.report(21, report(wire::RANK_JOINING, 0), now_).ok());
+  ASSERT_EQ(group_.preparations_due(now_), Indices{1});
+  EXPECT_EQ(group_.prepare(1).epoch(), 2U);
+  EXPECT_FALSE(group_.assignment_due());
+  EXPECT_TRUE(group_.report(21, report(wire::RANK_JOINING, 0, true), now_).ok());
+  ASSERT_TRUE(group_.assignment_due());
+  const auto assignment = group_.assign();
+  EXPECT_EQ(assignment.epoch(), 3U);
+  EXPECT_EQ(members(assignment), (Indices{0, 1}));
+}
+
+TEST_F(RankGroupTest, ARankThatDiesWhileItLoadsChangesNothing) {
+  form();
+  group_.disconnected(11);
+  group_.assign();
+  ASSERT_TRUE(group_.register_rank(21, registration(1, 201), now_).ok());
+  EXPECT_TRUE(group_.report(21, report(wire::RANK_JOINING, 0), now_).ok());
+  group_.prepare(1);
+  group_.disconnected(21);
+  EXPECT_FALSE(group_.assignment_due());
+  EXPECT_EQ(group_.epoch(), 2U);
+}
+
+TEST_F(RankGroupTest, FewerThanTheLeastWait) {
+  RankGroup group(0, 3, 2, kHeartbeat);
+  for (uint32_t i = 0; i < 3; ++i) prepare(group, i, 10 + i, 100 + i);
+  EXPECT_EQ(group.assign().epoch(), 1U);
+  group.disconnected(10);
+  ASSERT_TRUE(group.assignment_due());
+  EXPECT_EQ(members(group.assign()), (Indices{1, 2}));
+  group.disconnected(11);
+  EXPECT_FALSE(group.assignment_due());
+  prepare(group, 0, 20, 200);
+  ASSERT_TRUE(group.assignment_due());
+  EXPECT_EQ(members(group.assign()), (Indices{0, 2}));
+}
+
+TEST_F(RankGroupTest, RanksThatDieTogetherBeginTogether) {
+  RankGroup group(0, 2, 2, kHeartbeat);
+  for (uint32_t i = 0; i < 2; ++i) prepare(group, i, 10 + i, 100 + i);
+  EXPECT_EQ(group.assign().epoch(), 1U);
+  group.disconnected(11);
+  EXPECT_FALSE(group.assignment_due());
+  group.disconnected(10);
+  prepare(group, 0, 20, 200);
+  EXPECT_FALSE(group.assignment_due());
+  prepare(group, 1, 21, 201);
+  ASSERT_TRUE(group.assignment_due());
+  EXPECT_EQ(group.assign().epoch(), 2U);
+}
+
+TEST_F(RankGroupTest, AMemberWhoseExchangeBrokeGetsAnotherEpoch) {
+  form();
+  EXPECT_FALSE(group_.assignment_due());
+  wire::RankReport broke = report(wire::RANK_JOINING, 1);
+  broke.set_left_epoch(1);
+  EXPECT_TRUE(group_.report(10, broke, now_).ok());
+  ASSERT_TRUE(group_.assignment_due());
+  EXPECT_EQ(members(group_.assign()), (Indices{0, 1}));
+  EXPECT_TRUE(group_.report(10, broke, now_).ok());  // it has not heard of the new one yet
+  EXPECT_FALSE(group_.assignment_due());
 }
 
 TEST_F(RankGroupTest, FiveSilentHeartbeatsAreADeath) {
@@ -123,7 +216,7 @@ TEST_F(RankGroupTest, FiveSilentHeartbeatsAreADeath) {
   EXPECT_EQ(tick(), std::vector<ConnectionId>{11});
   EXPECT_EQ(state(0), wire::RANK_LIVE);
   EXPECT_EQ(state(1), wire::RANK_DEAD);
-  EXPECT_EQ(group_.epoch(), 2U);
+  EXPECT_TRUE(group_.assignment_due());
   EXPECT_TRUE(tick().empty());
 }
 
@@ -134,7 +227,15 @@ TEST_F(RankGroupTest, ARankThatLeavesIsNotCountedAsADeath) {
   group_.disconnected(11);
   EXPECT_EQ(state(1), wire::RANK_DEAD);
   EXPECT_EQ(group_.deaths(), 0U);
-  EXPECT_EQ(group_.epoch(), 2U);
+  EXPECT_EQ(members(group_.assign()), Indices{0});
+}
+
+TEST_F(RankGroupTest, WhoIsOnItsWayOutIsInNoFurtherEpoch) {
+  form();
+  EXPECT_TRUE(group_.report(10, report(wire::RANK_LEAVING, 1), now_).ok());
+  EXPECT_FALSE(group_.assignment_due());  // it may still step with the others
+  group_.disconnected(11);
+  EXPECT_FALSE(group_.assignment_due());  // nobody is left
 }
 
 TEST_F(RankGroupTest, ARankThatGoesBeforeTheStartLeavesItsPlaceFree) {
@@ -146,37 +247,53 @@ TEST_F(RankGroupTest, ARankThatGoesBeforeTheStartLeavesItsPlaceFree) {
   EXPECT_TRUE(group_.register_rank(11, registration(0, 500), now_).ok());
 }
 
-TEST_F(RankGroupTest, ARestartedGroupGetsTheNextEpoch) {
+TEST_F(RankGroupTest, AGroupThatLostAllOfItsRanksBeginsWithTheFirstThatIsBack) {
   form();
   group_.disconnected(10);
   group_.disconnected(11);
+  EXPECT_FALSE(group_.assignment_due());
+  prepare(group_, 0, 20, 200);
+  ASSERT_TRUE(group_.assignment_due());
+  EXPECT_EQ(members(group_.assign()), Indices{0});
+  prepare(group_, 1, 21, 201);
+  EXPECT_EQ(members(group_.assign()), (Indices{0, 1}));
   EXPECT_EQ(group_.epoch(), 3U);
-  ASSERT_TRUE(group_.register_rank(20, registration(0, 200), now_).ok());
-  ASSERT_TRUE(group_.register_rank(21, registration(1, 201), now_).ok());
-  now_ += kFirstReportGrace;
-  ASSERT_TRUE(group_.assignment_due(now_));
-  EXPECT_EQ(group_.assign().epoch(), 4U);
 }
 
-TEST_F(RankGroupTest, APausedRankThatComesBackIsLiveAgainInANewEpoch) {
+TEST_F(RankGroupTest, APausedRankThatComesBackFindsTheOthersElsewhereAndJoinsThemWithItsWeights) {
   form();
   group_.disconnected(11);
+  EXPECT_EQ(group_.assign().epoch(), 2U);
   ASSERT_TRUE(group_.register_rank(21, registration(1, 101), now_).ok());
-  EXPECT_TRUE(group_.report(21, report(wire::RANK_LIVE, 1), now_).ok());
-  EXPECT_EQ(state(1), wire::RANK_LIVE);
-  EXPECT_EQ(group_.epoch(), 3U);
-  EXPECT_FALSE(group_.assignment_due(now_ + 1h));
+  EXPECT_TRUE(group_.report(21, report(wire::RANK_LIVE, 1, true), now_).ok());
+  EXPECT_TRUE(group_.preparations_due(now_).empty());
+  ASSERT_TRUE(group_.assignment_due());
+  const auto assignment = group_.assign();
+  EXPECT_EQ(assignment.epoch(), 3U);
+  EXPECT_EQ(members(assignment), (Indices{0, 1}));
 }
 
-TEST_F(RankGroupTest, ANewCoordinatorAdoptsTheHighestEpochOfServingRanksAndAssignsNothing) {
+TEST_F(RankGroupTest, ANewCoordinatorAdoptsTheEpochOfServingRanksAndAssignsNothing) {
   ASSERT_TRUE(group_.register_rank(10, registration(0, 100), now_).ok());
-  EXPECT_TRUE(group_.report(10, report(wire::RANK_LIVE, 6), now_).ok());
+  EXPECT_TRUE(group_.report(10, report(wire::RANK_LIVE, 7, true), now_).ok());
   ASSERT_TRUE(group_.register_rank(11, registration(1, 101), now_).ok());
-  EXPECT_TRUE(group_.report(11, report(wire::RANK_LIVE, 7), now_).ok());
+  EXPECT_TRUE(group_.report(11, report(wire::RANK_LIVE, 7, true), now_).ok());
   EXPECT_EQ(group_.epoch(), 7U);
   EXPECT_EQ(state(0), wire::RANK_LIVE);
   EXPECT_EQ(state(1), wire::RANK_LIVE);
-  EXPECT_FALSE(group_.assignment_due(now_ + 1h));
+  EXPECT_EQ(group_.members(), (std::vector<bool>{true, true}));
+  EXPECT_TRUE(group_.preparations_due(now_ + 1h).empty());
+  EXPECT_FALSE(group_.assignment_due());
+}
+
+TEST_F(RankGroupTest, ANewCoordinatorBringsRanksOfTwoEpochsTogether) {
+  ASSERT_TRUE(group_.register_rank(10, registration(0, 100), now_).ok());
+  EXPECT_TRUE(group_.report(10, report(wire::RANK_LIVE, 6, true), now_).ok());
+  ASSERT_TRUE(group_.register_rank(11, registration(1, 101), now_).ok());
+  EXPECT_TRUE(group_.report(11, report(wire::RANK_LIVE, 7, true), now_).ok());
+  EXPECT_EQ(group_.members(), (std::vector<bool>{false, true}));
+  ASSERT_TRUE(group_.assignment_due());
+  EXPECT_EQ(group_.assign().epoch(), 8U);
 }
 
 TEST_F(RankGroupTest, ARankThatDoesNotComeBackToANewCoordinatorIsDead) {
@@ -189,6 +306,8 @@ TEST_F(RankGroupTest, ARankThatDoesNotComeBackToANewCoordinatorIsDead) {
   now_ += 1ms;
   tick();
   EXPECT_EQ(state(1), wire::RANK_DEAD);
+  ASSERT_TRUE(group_.assignment_due());
+  EXPECT_EQ(members(group_.assign()), Indices{0});
   EXPECT_EQ(group_.epoch(), 4U);
 }
 
@@ -214,11 +333,10 @@ TEST_F(RankGroupTest, RoutingIsWithheldNoLongerThanMissingRanksMayTakeToComeBack
 }
 
 TEST_F(RankGroupTest, RanksOfALaterGroupHaveLaterIds) {
-  RankGroup third(2, 2, kHeartbeat);
-  ASSERT_TRUE(third.register_rank(10, registration(5, 100), now_).ok());
+  RankGroup third(2, 2, 1, kHeartbeat);
+  prepare(third, 1, 10, 100);
   EXPECT_EQ(third.rank_of(10)->rank_id, 5U);
-  ASSERT_TRUE(third.register_rank(11, registration(4, 101), now_).ok());
-  now_ += kFirstReportGrace;
+  prepare(third, 0, 11, 101);
   const auto assignment = third.assign();
   ASSERT_EQ(assignment.ranks_size(), 2);
   EXPECT_EQ(assignment.ranks(0).rank_id(), 4U);

@@ -202,6 +202,7 @@ config::ClusterConfig FakeCluster::config() const {
   config.frontend.port = 0;
   config.frontend.tool_call_parser = tool_call_parser;
   config.frontend.recovery_timeout_ms = recovery_timeout_ms;
+  config.worker.exchange = exchange;
   config.heartbeat_ms = 60000;
   return config;
 }

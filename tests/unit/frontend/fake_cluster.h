@@ -91,6 +91,7 @@ class FakeCluster {
   std::string model_path;  // that a frontend serves; qwen3-moe-tiny until it is set
   std::string tool_call_parser = "auto";
   uint32_t recovery_timeout_ms = 30000;
+  std::string exchange = "auto";  // "mpi": the ranks of a group die together
 
  private:
   wire::Frame frame() const;

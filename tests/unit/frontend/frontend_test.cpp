@@ -218,6 +218,7 @@ wire::RoutingTable two_groups(FakeCluster& cluster, const std::vector<uint32_t>&
 
 TEST(RankPool, AGroupThatLostARankGetsNothingNewWhileAnotherLives) {
   FakeCluster cluster(4);
+  cluster.exchange = "mpi";
   cluster.publish(two_groups(cluster, {0, 1, 2, 3}));
   TestFrontend frontend(cluster);
   ASSERT_TRUE(eventually([&] { return frontend.pool->load().live_ranks == 4; }));
@@ -243,6 +244,7 @@ TEST(RankPool, AGroupThatLostARankGetsNothingNewWhileAnotherLives) {
 
 TEST(RankPool, WhatTheOtherRanksOfABrokenGroupHaveGoesToAWholeOneAtOnce) {
   FakeCluster cluster(4);
+  cluster.exchange = "mpi";
   cluster.publish(two_groups(cluster, {0, 1, 2, 3}));
   TestFrontend frontend(cluster);
   ASSERT_TRUE(eventually([&] { return frontend.pool->load().live_ranks == 4; }));

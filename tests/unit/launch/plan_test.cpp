@@ -22,25 +22,68 @@ bool follows(const std::vector<std::string>& line, const std::string& flag, cons
   return at != line.end();
 }
 
-TEST(Plan, ALocalClusterIsACoordinatorAnMpiJobAndAFrontend) {
+TEST(Plan, ALocalClusterIsACoordinatorAJobForEachRankAndAFrontend) {
   config::ClusterConfig config;
   config.worker.data_parallel_size = 3;
   const auto plan = plan_processes(config, {"/bin", "/run/x", true});
-  ASSERT_EQ(plan.size(), 3U);
+  ASSERT_EQ(plan.size(), 5U);
   EXPECT_EQ(shell_line(plan[0].program.argv), "/bin/switchyard-coordinator --config /run/x/cluster.yaml");
-  EXPECT_EQ(shell_line(plan[2].program.argv), "/bin/switchyard-frontend --config /run/x/cluster.yaml --index 0");
-  const auto& ranks = plan[1].program.argv;
-  EXPECT_EQ(ranks.front(), "mpirun");
-  EXPECT_TRUE(follows(ranks, "-n", "3"));
-  EXPECT_NE(std::find(ranks.begin(), ranks.end(), "--allow-run-as-root"), ranks.end());
-  EXPECT_TRUE(follows(ranks, "/bin/switchyard-worker", "--config"));
+  EXPECT_EQ(plan[0].role, Role::kCoordinator);
+  EXPECT_EQ(shell_line(plan[4].program.argv), "/bin/switchyard-frontend --config /run/x/cluster.yaml --index 0");
+  EXPECT_EQ(plan[4].role, Role::kFrontend);
+  for (const uint32_t rank : {0U, 1U, 2U}) {
+    const auto& process = plan[1 + rank];
+    const auto& line = process.program.argv;
+    EXPECT_EQ(process.role, Role::kWorkers);
+    EXPECT_EQ(process.program.name, "worker rank " + std::to_string(rank));
+    EXPECT_EQ(process.program.first_rank, rank);
+    EXPECT_EQ(line.front(), "mpirun");
+    EXPECT_TRUE(follows(line, "-n", "1"));
+    EXPECT_NE(std::find(line.begin(), line.end(), "--allow-run-as-root"), line.end());
+    EXPECT_TRUE(follows(line, "/bin/switchyard-worker", "--config"));
+    EXPECT_TRUE(follows(line, "--rank", std::to_string(rank)));
+    EXPECT_EQ(process.directory, "ranks-" + std::to_string(rank));
+    EXPECT_TRUE(follows(line, "orte_tmpdir_base", "/run/x/" + process.directory));
+  }
   // Frontends stop before the ranks that they talk to, and these before the coordinator.
-  EXPECT_LT(plan[2].program.stop_order, plan[1].program.stop_order);
+  EXPECT_LT(plan[4].program.stop_order, plan[1].program.stop_order);
   EXPECT_LT(plan[1].program.stop_order, plan[0].program.stop_order);
+}
+
+TEST(Plan, RanksThatExchangeByMpiAreOneJob) {
+  config::ClusterConfig config;
+  config.worker.exchange = "mpi";
+  config.worker.data_parallel_size = 3;
+  const auto plan = plan_processes(config, {"/bin", "/run/x", true});
+  ASSERT_EQ(plan.size(), 3U);
+  EXPECT_EQ(plan[1].program.name, "worker ranks");
+  EXPECT_TRUE(follows(plan[1].program.argv, "-n", "3"));
+}
+
+TEST(Plan, EachRankGoesToItsHost) {
+  config::ClusterConfig config;
+  config.worker.groups = 2;
+  config.worker.data_parallel_size = 2;
+  config.worker.hosts = {"n1:3", "n2:1"};
+  auto plan = plan_processes(config, {"/bin", "/run/x", false});
+  ASSERT_EQ(plan.size(), 6U);
+  EXPECT_TRUE(follows(plan[3].program.argv, "--host", "n1:1"));
+  EXPECT_TRUE(follows(plan[4].program.argv, "--host", "n2:1"));
+  EXPECT_TRUE(follows(plan[4].program.argv, "--group", "1"));
+  EXPECT_TRUE(follows(plan[4].program.argv, "--rank", "1"));
+  EXPECT_EQ(plan[4].program.first_rank, 3U);
+  EXPECT_EQ(plan[4].hosts, "n2");
+  config.launcher = "srun";
+  plan = plan_processes(config, {"/bin", "/run/x", false});
+  const auto& line = plan[4].program.argv;
+  EXPECT_TRUE(follows(line, "-n", "1"));
+  EXPECT_NE(std::find(line.begin(), line.end(), "--nodelist=n2"), line.end());
+  EXPECT_NE(std::find(line.begin(), line.end(), "--overlap"), line.end());
 }
 
 TEST(Plan, RanksOnOtherHostsAreNamedToMpirunWithTheirSlots) {
   config::ClusterConfig config;
+  config.worker.exchange = "mpi";
   config.worker.data_parallel_size = 4;
   config.worker.gpus_per_node = 2;
   config.worker.hosts = {"n1", "n2:2"};
@@ -50,23 +93,23 @@ TEST(Plan, RanksOnOtherHostsAreNamedToMpirunWithTheirSlots) {
   EXPECT_EQ(remote_hosts(config), (std::vector<std::string>{"n1", "n2"}));
 }
 
-TEST(Plan, EachGroupIsAnMpiJobWithADirectoryOfItsOwn) {
+TEST(Plan, EachGroupOfMpiIsAJobWithADirectoryOfItsOwn) {
   config::ClusterConfig config;
+  config.worker.exchange = "mpi";
   config.worker.groups = 2;
   config.worker.data_parallel_size = 3;
   const auto plan = plan_processes(config, {"/bin", "/run/x", false});
   ASSERT_EQ(plan.size(), 4U);
-  EXPECT_FALSE(plan[0].group.has_value());
-  EXPECT_FALSE(plan[3].group.has_value());
+  EXPECT_EQ(plan[0].directory, "");
+  EXPECT_EQ(plan[3].directory, "");
   for (const uint32_t group : {0U, 1U}) {
     const auto& process = plan[1 + group];
     const auto& line = process.program.argv;
-    EXPECT_EQ(process.group, group);
     EXPECT_EQ(process.program.name, "worker group " + std::to_string(group));
     EXPECT_EQ(process.program.first_rank, 3 * group);
     EXPECT_TRUE(follows(line, "-n", "3"));
     EXPECT_TRUE(follows(line, "--group", std::to_string(group)));
-    const std::string directory = "/run/x/group-" + std::to_string(group);
+    const std::string directory = "/run/x/ranks-" + std::to_string(3 * group);
     EXPECT_TRUE(follows(line, "orte_tmpdir_base", directory));
     EXPECT_TRUE(follows(line, "btl_vader_backing_directory", directory));
   }
@@ -74,8 +117,9 @@ TEST(Plan, EachGroupIsAnMpiJobWithADirectoryOfItsOwn) {
   EXPECT_EQ(plan[1].program.stop_order, plan[2].program.stop_order);
 }
 
-TEST(Plan, GroupsShareOutTheHosts) {
+TEST(Plan, GroupsOfMpiShareOutTheHosts) {
   config::ClusterConfig config;
+  config.worker.exchange = "mpi";
   config.worker.groups = 3;
   config.worker.data_parallel_size = 2;
   config.worker.hosts = {"n1:3", "n2:3"};

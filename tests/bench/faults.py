@@ -1,0 +1,170 @@
+"""What clients see when processes of a cluster die under load: `make bench-faults`.
+
+    faults.py MODEL [--ranks 4] [--kills 20] [--stops 5] [--coordinator-kills 5] [--streams 16] [--tokens 400] [--tokenizer DIR]
+
+Clients stream greedy answers again and again; one fault after the other happens at random moments (kill -9 of a rank, SIGSTOP of a rank
+until it is found dead, kill -9 of the coordinator), the next one when all ranks are live again. For each stream that was open: its longest
+gap between two pieces from the fault on. Every stream has to come to its end with the tokens of an undisturbed run. Prints a JSON line
+a kind of fault.
+"""
+import argparse
+import http.client
+import json
+import os
+import pathlib
+import random
+import signal
+import sys
+import tempfile
+import threading
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "cluster"))
+from cluster import Cluster, free_port, wait_for  # noqa: E402
+
+
+class Stream:
+    """A stream: its pieces' times, its tokens, how it ended."""
+
+    def __init__(self, prompt):
+        self.prompt, self.times, self.tokens, self.error, self.complete = prompt, [], [], None, False
+
+    def run(self, port, body):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+        try:
+            connection.request("POST", "/v1/completions", json.dumps(body), {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            if answer.status != 200:
+                self.error = f"{answer.status} {answer.read()[:200]}"
+                return self
+            for line in answer:
+                if not line.startswith(b"data: "):
+                    continue
+                self.times.append(time.monotonic())
+                if line.startswith(b"data: [DONE]"):
+                    self.complete = True
+                    break
+                event = json.loads(line[6:])
+                if "error" in event:
+                    self.error = event["error"]["message"]
+                for choice in event.get("choices", []):
+                    self.tokens += choice.get("token_ids") or []
+        except (OSError, http.client.HTTPException) as error:
+            self.error = repr(error)
+        finally:
+            connection.close()
+        return self
+
+    def pause(self, at):
+        """The longest gap that lies behind `at`, wholly or in part; None when the stream was not open then."""
+        if not self.times or not self.times[0] <= at <= self.times[-1]:
+            return None
+        return max(b - max(a, at) for a, b in zip(self.times, self.times[1:]) if b > at)
+
+
+class Load:
+    def __init__(self, port, vocabulary, streams, tokens, seed):
+        rng = random.Random(seed)
+        self.bodies = [{"prompt": [rng.randrange(10, vocabulary) for _ in range(24)], "max_tokens": tokens, "temperature": 0, "ignore_eos": True,
+                        "stream": True, "return_token_ids": True} for _ in range(8)]
+        self.port, self.count, self.done, self.finished = port, streams, threading.Event(), []
+        self.expected = [Stream(i).run(port, body).tokens for i, body in enumerate(self.bodies)]
+
+    def __enter__(self):
+        self.threads = [threading.Thread(target=self.client, args=(i,)) for i in range(self.count)]
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def client(self, number):
+        turn = number
+        while not self.done.is_set():
+            prompt = turn % len(self.bodies)
+            self.finished.append(Stream(prompt).run(self.port, self.bodies[prompt]))
+            turn += 1
+
+    def __exit__(self, *_):
+        self.done.set()
+        for thread in self.threads:
+            thread.join()
+
+    def lost(self):
+        return [s for s in self.finished if s.error or not s.complete]
+
+    def different(self):
+        return [s for s in self.finished if s.complete and s.tokens != self.expected[s.prompt]]
+
+
+def states(cluster):
+    try:
+        return [rank["state"] for rank in cluster.view()["ranks"]]
+    except OSError:
+        return []
+
+
+def percentile(values, share):
+    values = sorted(values)
+    return round(values[min(len(values) - 1, int(share * len(values)))], 3) if values else None
+
+
+def faults(cluster, load, kind, count, ranks, rng):
+    """Lets faults of a kind happen; the figures."""
+    at, detected, whole = [], [], []
+    for _ in range(count):
+        time.sleep(rng.uniform(0.5, 1.5))
+        view = cluster.view()
+        victim = view["coordinator"] if kind == "coordinator killed" else rng.choice(view["ranks"])
+        began = time.monotonic()
+        at.append(began)
+        os.kill(victim["pid"], signal.SIGSTOP if kind == "rank stopped" else signal.SIGKILL)
+        if kind != "coordinator killed":
+            wait_for(lambda: states(cluster)[victim["rank_id"]] != "live", 30, "the fault is noticed")
+            detected.append(time.monotonic() - began)
+        if kind == "rank stopped":
+            os.kill(victim["pid"], signal.SIGCONT)
+        wait_for(lambda: states(cluster) == ["live"] * ranks, 120, "all ranks are live again")
+        whole.append(time.monotonic() - began)
+    return at, detected, whole
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=pathlib.Path)
+    parser.add_argument("--ranks", type=int, default=4)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--stops", type=int, default=5)
+    parser.add_argument("--coordinator-kills", type=int, default=5)
+    parser.add_argument("--streams", type=int, default=16)
+    parser.add_argument("--tokens", type=int, default=400)
+    parser.add_argument("--seed", type=int, default=1)
+    a = parser.parse_args()
+    vocabulary = json.loads((a.model / "config.json").read_text())["vocab_size"]
+    for kind, count in (("rank killed", a.kills), ("rank stopped", a.stops), ("coordinator killed", a.coordinator_kills)):
+        if count == 0:
+            continue
+        admin = free_port()
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as yaml:
+            yaml.write(f"model: {{path: {a.model.resolve()}}}\nheartbeat_ms: 200\nworker: {{data_parallel_size: {a.ranks}, kv_cache_memory_mib: 256, threads_per_rank: 1}}\n"
+                       f"frontend: {{port: 0}}\ncoordinator: {{admin_port: {admin}}}\nlog: {{level: warn}}\n")
+            yaml.flush()
+            cluster = Cluster("up", yaml.name)
+            with cluster:
+                cluster.wait_ready()
+                cluster.admin_port = admin
+                wait_for(lambda: states(cluster) == ["live"] * a.ranks, 60, "all ranks are live")
+                port = cluster.view()["frontends"][0]["port"]
+                with Load(port, vocabulary, a.streams, a.tokens, a.seed) as load:
+                    at, detected, whole = faults(cluster, load, kind, count, a.ranks, random.Random(a.seed))
+                # Restarts are bounded: so many deaths of one process within ten minutes, and it is given up.
+                pauses = [p for moment in at for p in (s.pause(moment) for s in load.finished) if p is not None]
+                print(json.dumps({
+                    "fault": kind, "times": count, "ranks": a.ranks, "streams": len(load.finished), "lost": len(load.lost()), "different": len(load.different()),
+                    "noticed s": {"p50": percentile(detected, 0.5), "max": percentile(detected, 1)},
+                    "pause s": {"p50": percentile(pauses, 0.5), "p99": percentile(pauses, 0.99), "max": percentile(pauses, 1), "streams": len(pauses)},
+                    "whole again s": {"p50": percentile(whole, 0.5), "max": percentile(whole, 1)}}), flush=True)
+                for stream in load.lost()[:3]:
+                    print("  lost:", stream.error or "no end", flush=True)
+
+
+if __name__ == "__main__":
+    main()
