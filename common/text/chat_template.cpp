@@ -19,7 +19,10 @@ constexpr size_t kMaxSourceBytes = 4 << 20;
 
 Error to_error(const jinja::TemplateError& error) {
   if (error.raised) return Error{Errc::kInvalid, error.message};
-  return Error{Errc::kInvalid, fmt::format("chat template, line {}: {}", error.line, error.message)};
+  // What is read before the template runs has no place in it.
+  if (error.position.line == 0) return Error{Errc::kInvalid, fmt::format("chat template: {}", error.message)};
+  return Error{Errc::kInvalid, fmt::format("chat template, line {}, column {}: {}", error.position.line,
+                                           error.position.column, error.message)};
 }
 
 }  // namespace

@@ -23,14 +23,14 @@ struct Template;
 
 class ChatTemplate {
  public:
-  // Fails with kInvalid: "chat template, line 12: ...".
+  // Fails with kInvalid: "chat template, line 12, column 3: ...".
   static Result<std::shared_ptr<const ChatTemplate>> parse(std::string_view source);
   ~ChatTemplate();
 
   // The template sees messages, tools (null is none), documents (none), add_generation_prompt (false unless in kwargs)
   // and every key of kwargs, among them bos_token and eos_token where the model has them. now is the wall clock of
   // strftime_now().
-  // Fails with kInvalid: the message of raise_exception() word for word, else "chat template, line 12: ...".
+  // Fails with kInvalid: the message of raise_exception() word for word, else "chat template, line 12, column 3: ...".
   Result<std::string> render(const boost::json::value& messages, const boost::json::value& tools,
                              const boost::json::object& kwargs, std::chrono::sys_seconds now = local_now()) const;
 

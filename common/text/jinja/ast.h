@@ -49,7 +49,7 @@ enum class ExpressionKind {
 
 struct Expression {
   ExpressionKind kind;
-  int line;
+  Position position;
   Value constant;
   NameId name = -1;
   std::string text;
@@ -95,7 +95,7 @@ enum class StatementKind {
 
 struct Statement {
   StatementKind kind;
-  int line;
+  Position position;
   std::string text;
   NameId name = -1;
   ExpressionPtr target;

@@ -503,7 +503,7 @@ Value Interpreter::evaluate(const Expression& e, const ScopePtr& scope) {
       case ExpressionKind::kNamespaceTarget: break;
     }
   } catch (TemplateError& error) {
-    if (error.line == 0) error.line = e.line;
+    if (error.position.line == 0) error.position = e.position;
     throw;
   }
   fail("this cannot be evaluated");
@@ -607,7 +607,7 @@ Interpreter::Flow Interpreter::execute(const Statement& s, const ScopePtr& scope
       case StatementKind::kContinue: return Flow::kContinue;
     }
   } catch (TemplateError& error) {
-    if (error.line == 0) error.line = s.line;
+    if (error.position.line == 0) error.position = s.position;
     throw;
   }
   return Flow::kNext;

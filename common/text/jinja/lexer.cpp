@@ -49,18 +49,23 @@ class Lexer {
   }
 
  private:
-  [[noreturn]] void fail_here(std::string message) const { throw TemplateError{std::move(message), false, line_}; }
+  [[noreturn]] void fail_here(std::string message) const { throw TemplateError{std::move(message), false, position_}; }
 
   void emit(TokenKind kind, std::string text) {
     if (tokens_.size() >= kMaxTokens) fail_here("the template is too long");
-    tokens_.push_back({kind, std::move(text), line_});
+    tokens_.push_back({kind, std::move(text), position_});
   }
 
   bool starts(std::string_view text) const { return std::string_view(source_).substr(at_, text.size()) == text; }
 
   void advance(size_t to) {
-    line_ += static_cast<int>(std::count(source_.begin() + static_cast<std::ptrdiff_t>(at_),
-                                         source_.begin() + static_cast<std::ptrdiff_t>(to), '\n'));
+    const std::string_view passed = std::string_view(source_).substr(at_, to - at_);
+    const size_t feed = passed.rfind('\n');
+    if (feed != std::string_view::npos) {
+      position_.line += static_cast<int>(std::count(passed.begin(), passed.end(), '\n'));
+      position_.column = 1;
+    }
+    position_.column += static_cast<int>(code_point_count(passed.substr(feed + 1)));  // npos + 1 is 0
     if (to > at_) line_starting_ = source_[to - 1] == '\n';
     at_ = to;
   }
@@ -113,12 +118,12 @@ class Lexer {
       close(end, end > inside ? source_[end - 1] : '\0');
     } else if (what == '%') {
       if (raw(inside)) return;
-      advance(inside);
       emit(TokenKind::kBlockBegin, "");
+      advance(inside);
       code("%}");
     } else {
-      advance(inside);
       emit(TokenKind::kVariableBegin, "");
+      advance(inside);
       code("}}");
     }
   }
@@ -331,7 +336,7 @@ class Lexer {
 
   std::string source_;
   size_t at_ = 0;
-  int line_ = 1;
+  Position position_{1, 1};
   bool line_starting_ = true;  // what was read last ended a line
   std::vector<Token> tokens_;
 };

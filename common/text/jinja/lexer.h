@@ -5,6 +5,8 @@
 #include <string_view>
 #include <vector>
 
+#include "common/text/jinja/value.h"
+
 namespace switchyard::text::jinja {
 
 enum class TokenKind {
@@ -24,7 +26,7 @@ enum class TokenKind {
 struct Token {
   TokenKind kind;
   std::string text;
-  int line;
+  Position position;  // of its first character
 };
 
 // Throws TemplateError. The last token is kEnd. source must be valid UTF-8.

@@ -41,7 +41,10 @@ class Parser {
     return true;
   }
 
-  [[noreturn]] void fail_here(std::string message) const { throw TemplateError{std::move(message), false, now().line}; }
+  [[noreturn]] static void fail_at(Position position, std::string message) {
+    throw TemplateError{std::move(message), false, position};
+  }
+  [[noreturn]] void fail_here(std::string message) const { fail_at(now().position, std::move(message)); }
   [[noreturn]] void unexpected(std::string_view expected) const {
     std::string got;
     switch (now().kind) {
@@ -75,25 +78,25 @@ class Parser {
     Parser& p;
   };
 
-  ExpressionPtr make(ExpressionKind kind, int line) const {
+  ExpressionPtr make(ExpressionKind kind, Position position) const {
     auto out = std::make_unique<Expression>();
     out->kind = kind;
-    out->line = line;
+    out->position = position;
     return out;
   }
-  ExpressionPtr make(ExpressionKind kind, int line, ExpressionPtr a, ExpressionPtr b = nullptr) const {
-    auto out = make(kind, line);
+  ExpressionPtr make(ExpressionKind kind, Position position, ExpressionPtr a, ExpressionPtr b = nullptr) const {
+    auto out = make(kind, position);
     out->children.push_back(std::move(a));
     if (b) out->children.push_back(std::move(b));
     return out;
   }
-  ExpressionPtr constant(Value value) const {
-    auto out = make(ExpressionKind::kConstant, now().line);
+  ExpressionPtr constant(Value value, Position position) const {
+    auto out = make(ExpressionKind::kConstant, position);
     out->constant = std::move(value);
     return out;
   }
-  ExpressionPtr name_expression(const std::string& name, int line) {
-    auto out = make(ExpressionKind::kName, line);
+  ExpressionPtr name_expression(const std::string& name, Position position) {
+    auto out = make(ExpressionKind::kName, position);
     out->text = name;
     out->name = template_.intern(name);
     for (auto* macro : macros_) {
@@ -111,11 +114,11 @@ class Parser {
     if (!with_condition) return or_expression();
     auto left = or_expression();
     while (is_name("if")) {
-      const int line = now().line;
+      const Position position = now().position;
       ++at_;
       auto test = or_expression();
       ExpressionPtr otherwise = skip_name("else") ? expression() : nullptr;
-      auto out = make(ExpressionKind::kCondition, line, std::move(left), std::move(test));
+      auto out = make(ExpressionKind::kCondition, position, std::move(left), std::move(test));
       out->children.push_back(std::move(otherwise));
       left = std::move(out);
     }
@@ -126,7 +129,7 @@ class Parser {
   ExpressionPtr joined(ExpressionKind kind, std::string_view word, const Next& next) {
     auto first = next();
     if (!is_name(word)) return first;
-    auto out = make(kind, now().line, std::move(first));
+    auto out = make(kind, now().position, std::move(first));
     while (skip_name(word)) out->children.push_back(next());
     return out;
   }
@@ -140,9 +143,9 @@ class Parser {
   ExpressionPtr not_expression() {
     if (is_name("not")) {
       Nest nest(*this);
-      const int line = now().line;
+      const Position position = now().position;
       ++at_;
-      return make(ExpressionKind::kNot, line, not_expression());
+      return make(ExpressionKind::kNot, position, not_expression());
     }
     return comparison();
   }
@@ -152,7 +155,7 @@ class Parser {
     ExpressionPtr out;
     for (;;) {
       std::string op;
-      const int line = now().line;
+      const Position position = now().position;
       if (now().kind == TokenKind::kOperator &&
           (is_op("==") || is_op("!=") || is_op("<") || is_op(">") || is_op("<=") || is_op(">="))) {
         op = now().text;
@@ -165,7 +168,7 @@ class Parser {
       } else {
         break;
       }
-      if (!out) out = make(ExpressionKind::kCompare, line, std::move(first));
+      if (!out) out = make(ExpressionKind::kCompare, position, std::move(first));
       out->operators.push_back(op);
       out->children.push_back(sum());
     }
@@ -181,9 +184,9 @@ class Parser {
       if (found == ops.end()) return left;
       // A long chain is a deep tree.
       if (++chain > 4 * kMaxNesting) fail_here("too many operators in a row");
-      const int line = now().line;
+      const Position position = now().position;
       ++at_;
-      left = make(ExpressionKind::kBinary, line, std::move(left), next());
+      left = make(ExpressionKind::kBinary, position, std::move(left), next());
       left->text = *found;
     }
   }
@@ -194,7 +197,7 @@ class Parser {
   ExpressionPtr concatenation() {
     auto first = product();
     if (!is_op("~")) return first;
-    auto out = make(ExpressionKind::kConcat, now().line, std::move(first));
+    auto out = make(ExpressionKind::kConcat, now().position, std::move(first));
     while (skip_op("~")) out->children.push_back(product());
     return out;
   }
@@ -208,11 +211,11 @@ class Parser {
   ExpressionPtr unary(bool with_filter) {
     Nest nest(*this);
     ExpressionPtr out;
-    const int line = now().line;
+    const Position position = now().position;
     if (skip_op("-")) {
-      out = make(ExpressionKind::kNegative, line, unary(false));
+      out = make(ExpressionKind::kNegative, position, unary(false));
     } else if (skip_op("+")) {
-      out = make(ExpressionKind::kPositive, line, unary(false));
+      out = make(ExpressionKind::kPositive, position, unary(false));
     } else {
       out = primary();
     }
@@ -225,24 +228,25 @@ class Parser {
     switch (token.kind) {
       case TokenKind::kName: {
         ++at_;
-        if (token.text == "true" || token.text == "True") return constant(true);
-        if (token.text == "false" || token.text == "False") return constant(false);
-        if (token.text == "none" || token.text == "None") return constant(Value());
-        return name_expression(token.text, token.line);
+        if (token.text == "true" || token.text == "True") return constant(true, token.position);
+        if (token.text == "false" || token.text == "False") return constant(false, token.position);
+        if (token.text == "none" || token.text == "None") return constant(Value(), token.position);
+        return name_expression(token.text, token.position);
       }
       case TokenKind::kString: {
         std::string text;
         while (now().kind == TokenKind::kString) text += tokens_[at_++].text;
-        return constant(std::move(text));
+        return constant(std::move(text), token.position);
       }
       case TokenKind::kInteger: {
         ++at_;
         const char second = token.text.size() > 1 ? static_cast<char>(token.text[1] | 0x20) : '\0';
         const int base = second == 'x' ? 16 : second == 'o' ? 8 : second == 'b' ? 2 : 10;
         return constant(
-            BigInt::parse(base == 10 ? std::string_view(token.text) : std::string_view(token.text).substr(2), base));
+            BigInt::parse(base == 10 ? std::string_view(token.text) : std::string_view(token.text).substr(2), base),
+            token.position);
       }
-      case TokenKind::kFloat: ++at_; return constant(std::strtod(token.text.c_str(), nullptr));
+      case TokenKind::kFloat: ++at_; return constant(std::strtod(token.text.c_str(), nullptr), token.position);
       case TokenKind::kOperator: break;
       default: unexpected("");
     }
@@ -252,7 +256,7 @@ class Parser {
       return out;
     }
     if (skip_op("[")) {
-      auto out = make(ExpressionKind::kList, token.line);
+      auto out = make(ExpressionKind::kList, token.position);
       while (!is_op("]")) {
         if (!out->children.empty()) expect_op(",");
         if (is_op("]")) break;
@@ -262,7 +266,7 @@ class Parser {
       return out;
     }
     if (skip_op("{")) {
-      auto out = make(ExpressionKind::kDict, token.line);
+      auto out = make(ExpressionKind::kDict, token.position);
       while (!is_op("}")) {
         if (!out->children.empty()) expect_op(",");
         if (is_op("}")) break;
@@ -283,8 +287,8 @@ class Parser {
 
   // One expression, or several with commas. parentheses: an empty one is allowed.
   ExpressionPtr tuple(bool with_condition, bool parentheses, std::initializer_list<std::string_view> end_words) {
-    const int line = now().line;
-    auto out = make(ExpressionKind::kTuple, line);
+    const Position position = now().position;
+    auto out = make(ExpressionKind::kTuple, position);
     bool comma = false;
     for (;;) {
       if (!out->children.empty()) {
@@ -329,16 +333,16 @@ class Parser {
   }
 
   ExpressionPtr subscript(ExpressionPtr object) {
-    const int line = now().line;
+    const Position position = now().position;
     if (skip_op(".")) {
       if (now().kind == TokenKind::kName) {
-        auto out = make(ExpressionKind::kAttribute, line, std::move(object));
+        auto out = make(ExpressionKind::kAttribute, position, std::move(object));
         out->text = tokens_[at_++].text;
         return out;
       }
       if (now().kind != TokenKind::kInteger) unexpected("name or number");
       auto index = primary();
-      return make(ExpressionKind::kItem, line, std::move(object), std::move(index));
+      return make(ExpressionKind::kItem, position, std::move(object), std::move(index));
     }
     expect_op("[");
     // A slice, one index, or several as a tuple.
@@ -358,7 +362,7 @@ class Parser {
       }
       ++at_;
       slice = true;
-      auto range = make(ExpressionKind::kSlice, line);
+      auto range = make(ExpressionKind::kSlice, position);
       range->children.push_back(nullptr);
       range->children.push_back(std::move(first));
       range->children.push_back(is_op(":") || is_op("]") || is_op(",") ? nullptr : expression());
@@ -373,10 +377,10 @@ class Parser {
       parts[0]->children[0] = std::move(object);
       return std::move(parts[0]);
     }
-    if (!comma) return make(ExpressionKind::kItem, line, std::move(object), std::move(parts[0]));
-    auto index = make(ExpressionKind::kTuple, line);
+    if (!comma) return make(ExpressionKind::kItem, position, std::move(object), std::move(parts[0]));
+    auto index = make(ExpressionKind::kTuple, position);
     index->children = std::move(parts);
-    return make(ExpressionKind::kItem, line, std::move(object), std::move(index));
+    return make(ExpressionKind::kItem, position, std::move(object), std::move(index));
   }
 
   void call_arguments(CallArguments& out) {
@@ -408,7 +412,7 @@ class Parser {
   }
 
   ExpressionPtr call(ExpressionPtr callee) {
-    auto out = make(ExpressionKind::kCall, now().line, std::move(callee));
+    auto out = make(ExpressionKind::kCall, now().position, std::move(callee));
     call_arguments(out->arguments);
     return out;
   }
@@ -426,8 +430,8 @@ class Parser {
     do {
       if (!first) expect_op("|");
       first = false;
-      const int line = now().line;
-      auto out = make(ExpressionKind::kFilter, line);
+      const Position position = now().position;
+      auto out = make(ExpressionKind::kFilter, position);
       out->children.push_back(std::move(value));
       out->text = dotted_name();
       if (is_op("(")) call_arguments(out->arguments);
@@ -437,10 +441,10 @@ class Parser {
   }
 
   ExpressionPtr test(ExpressionPtr value) {
-    const int line = now().line;
+    const Position position = now().position;
     ++at_;
     const bool negated = skip_name("not");
-    auto out = make(ExpressionKind::kTest, line, std::move(value));
+    auto out = make(ExpressionKind::kTest, position, std::move(value));
     out->text = dotted_name();
     if (is_op("(")) {
       call_arguments(out->arguments);
@@ -453,7 +457,7 @@ class Parser {
         out->arguments.positional.push_back(postfix(primary()));
       }
     }
-    return negated ? make(ExpressionKind::kNot, line, std::move(out)) : std::move(out);
+    return negated ? make(ExpressionKind::kNot, position, std::move(out)) : std::move(out);
   }
 
   // ---- statements ----
@@ -466,17 +470,17 @@ class Parser {
   void body_until(std::initializer_list<std::string_view> words, Body& out, std::string_view block) {
     Nest nest(*this);
     for (;;) {
-      const int line = now().line;
+      const Position position = now().position;
       switch (now().kind) {
         case TokenKind::kData: {
-          auto statement = make_statement(StatementKind::kData, line);
+          auto statement = make_statement(StatementKind::kData, position);
           statement->text = tokens_[at_++].text;
           out.push_back(std::move(statement));
           break;
         }
         case TokenKind::kVariableBegin: {
           ++at_;
-          auto statement = make_statement(StatementKind::kPrint, line);
+          auto statement = make_statement(StatementKind::kPrint, position);
           statement->value = tuple(true, false, {});
           if (now().kind != TokenKind::kVariableEnd) unexpected("end of print statement");
           ++at_;
@@ -499,10 +503,10 @@ class Parser {
     }
   }
 
-  std::unique_ptr<Statement> make_statement(StatementKind kind, int line) const {
+  std::unique_ptr<Statement> make_statement(StatementKind kind, Position position) const {
     auto out = std::make_unique<Statement>();
     out->kind = kind;
-    out->line = line;
+    out->position = position;
     return out;
   }
 
@@ -514,10 +518,10 @@ class Parser {
   }
 
   std::unique_ptr<Statement> statement(std::initializer_list<std::string_view> words, std::string_view block) {
-    const int line = now().line;
+    const Position position = now().position;
     if (now().kind != TokenKind::kName) unexpected("a tag name");
     const std::string tag = expect_name();
-    auto out = make_statement(StatementKind::kScope, line);
+    auto out = make_statement(StatementKind::kScope, position);
     if (tag == "if") {
       if_statement(*out);
     } else if (tag == "for") {
@@ -558,16 +562,17 @@ class Parser {
       expect_block_end();
       block_body("endgeneration", out->body, tag);
     } else if (tag == "break" || tag == "continue") {
-      if (loops_ == 0) fail_here(fmt::format("'{}' outside of a loop", tag));
+      if (loops_ == 0) fail_at(position, fmt::format("'{}' outside of a loop", tag));
       out->kind = tag == "break" ? StatementKind::kBreak : StatementKind::kContinue;
       expect_block_end();
     } else if (words.size() > 0) {
-      fail_here(fmt::format(
-          "Encountered unknown tag '{}'. Jinja was looking for the following tags: '{}'. The innermost block "
-          "that needs to be closed is '{}'.",
-          tag, fmt::join(words, "' or '"), block));
+      fail_at(position,
+              fmt::format(
+                  "Encountered unknown tag '{}'. Jinja was looking for the following tags: '{}'. The innermost block "
+                  "that needs to be closed is '{}'.",
+                  tag, fmt::join(words, "' or '"), block));
     } else {
-      fail_here(fmt::format("Encountered unknown tag '{}'.", tag));
+      fail_at(position, fmt::format("Encountered unknown tag '{}'.", tag));
     }
     return out;
   }
@@ -582,9 +587,9 @@ class Parser {
     int chain = 0;
     while (is_name("elif")) {
       if (++chain > 4 * kMaxNesting) fail_here("too many elif");
-      const int line = now().line;
+      const Position position = now().position;
       ++at_;
-      auto next = make_statement(StatementKind::kIf, line);
+      auto next = make_statement(StatementKind::kIf, position);
       next->value = tuple(false, false, {});
       expect_block_end();
       body_until({"elif", "else", "endif"}, next->body, "if");
@@ -635,10 +640,10 @@ class Parser {
 
   // A name, namespace.name, or a tuple of names.
   ExpressionPtr assign_target(bool with_tuple, bool with_namespace) {
-    const int line = now().line;
+    const Position position = now().position;
     if (with_namespace && now().kind == TokenKind::kName && ahead().kind == TokenKind::kOperator &&
         ahead().text == ".") {
-      auto out = name_expression(expect_name(), line);
+      auto out = name_expression(expect_name(), position);
       out->kind = ExpressionKind::kNamespaceTarget;
       ++at_;
       out->operators.push_back(out->text);
@@ -646,7 +651,7 @@ class Parser {
       return out;
     }
     if (!with_tuple) return target_name();
-    auto out = make(ExpressionKind::kTuple, line);
+    auto out = make(ExpressionKind::kTuple, position);
     bool comma = false;
     for (;;) {
       if (!out->children.empty()) {
@@ -667,7 +672,7 @@ class Parser {
     const bool bracket = is_op("[");
     if (!bracket && !is_op("(")) return target_name();
     ++at_;
-    auto out = make(ExpressionKind::kTuple, now().line);
+    auto out = make(ExpressionKind::kTuple, now().position);
     while (!is_op(bracket ? "]" : ")")) {
       if (!out->children.empty()) expect_op(",");
       if (is_op(bracket ? "]" : ")")) break;
@@ -679,12 +684,12 @@ class Parser {
   }
 
   ExpressionPtr target_name() {
-    const int line = now().line;
+    const Position position = now().position;
     const std::string name = expect_name();
     for (const char* reserved : {"true", "false", "none", "True", "False", "None"}) {
       if (name == reserved) fail_here(fmt::format("can't assign to '{}'", name));
     }
-    auto out = make(ExpressionKind::kName, line);
+    auto out = make(ExpressionKind::kName, position);
     out->text = name;
     out->name = template_.intern(name);
     return out;

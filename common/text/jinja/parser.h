@@ -9,7 +9,7 @@
 
 namespace switchyard::text::jinja {
 
-// Throws TemplateError with the line. source must be valid UTF-8.
+// Throws TemplateError with the position. source must be valid UTF-8.
 std::unique_ptr<Template> parse_template(std::string_view source);
 
 }  // namespace switchyard::text::jinja

@@ -19,11 +19,17 @@
 
 namespace switchyard::text::jinja {
 
+// Where something stands in a template.
+struct Position {
+  int line = 0;    // from 1; 0: not known yet
+  int column = 0;  // from 1, in characters
+};
+
 // Ends a render or a parse.
 struct TemplateError {
   std::string message;
-  bool raised = false;  // by the template's own raise_exception(): the message is for the user, word for word
-  int line = 0;         // of the template; 0: not known yet
+  bool raised = false;     // by the template's own raise_exception(): the message is for the user, word for word
+  Position position = {};  // of the token or expression that failed
 };
 
 [[noreturn]] void fail(std::string message);

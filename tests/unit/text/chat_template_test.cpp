@@ -76,14 +76,31 @@ TEST(ChatTemplate, RendersTheGoldenPrompts) {
   }
 }
 
-TEST(ChatTemplate, ErrorsSayTheLine) {
-  EXPECT_EQ(outcome("a\n\n{{ nope.x }}"), "error: chat template, line 3: 'nope' is undefined");
-  EXPECT_EQ(
-      outcome("a\n{% if true %}\nx"),
-      "error: chat template, line 3: Unexpected end of template. Jinja was looking for the following tags: 'elif' or "
-      "'else' or 'endif'. The innermost block that needs to be closed is 'if'.");
-  EXPECT_EQ(outcome("\n{{ 1 | nosuch }}"), "error: chat template, line 2: No filter named 'nosuch'.");
-  EXPECT_EQ(outcome("\n{% include 'x' %}"), "error: chat template, line 2: Encountered unknown tag 'include'.");
+TEST(ChatTemplate, ErrorsSayTheLineAndTheColumn) {
+  const std::pair<const char*, const char*> cases[] = {
+      // Lexing.
+      {"a\n\n{{ foo( }}", "line 3, column 9: unexpected '}', expected ')'"},
+      {"{# x", "line 1, column 1: Missing end of comment tag"},
+      {"\xC3\xA9\xE4\xBD\xA0{{ 'x }}", "line 1, column 6: a string without its end"},
+      {"a\r\nb{{ 1 ? 2 }}", "line 2, column 7: unexpected char '?'"},
+      // Parsing.
+      {"a\n{% if true %}\nx",
+       "line 3, column 2: Unexpected end of template. Jinja was looking for the following tags: 'elif' or 'else' or "
+       "'endif'. The innermost block that needs to be closed is 'if'."},
+      {"\n{% include 'x' %}", "line 2, column 4: Encountered unknown tag 'include'."},
+      {"{{ 1 2 }}", "line 1, column 6: expected end of print statement, got '2'"},
+      // Rendering.
+      {"a\n\n{{ nope.x }}", "line 3, column 8: 'nope' is undefined"},
+      {"\n{{ 1 | nosuch }}", "line 2, column 8: No filter named 'nosuch'."},
+      {"{% if 1 %}\n  {{ '\xC3\xA9' ~ (1 // 0) }}\n{% endif %}",
+       "line 2, column 15: integer division or modulo by zero"},
+      {"{% macro m() %}\n{{ 1 +\n 'a' }}{% endmacro %}{{ m() }}",
+       "line 2, column 6: unsupported operand type(s) for +: 'int' and 'str'"},
+      {"x {% for a in 5 %}{% endfor %}", "line 1, column 6: 'int' object is not iterable"},
+  };
+  for (const auto& [source, error] : cases) {
+    EXPECT_EQ(outcome(source), std::string("error: chat template, ") + error) << source;
+  }
   EXPECT_EQ(outcome("\n\n{{ raise_exception('just this') }}"), "error: just this");
 }
 
