@@ -4,7 +4,8 @@
 // strftime_now, its tojson, and from_json). Inheritance, imports and includes are refused when the template is parsed.
 //
 // Thread: a ChatTemplate is constant; render() may be called from many threads at once. Blocks: no.
-// Bounds: jinja::Limits (steps, text on the way, output, depth); beyond them an error, and no input makes it hang.
+// Bounds: jinja::Limits (steps, text on the way, what is held, output, depth); beyond them an error, and no input makes
+// it hang.
 #pragma once
 
 #include <boost/json/fwd.hpp>

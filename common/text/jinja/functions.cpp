@@ -65,6 +65,7 @@ std::string charged_replace(Interpreter& interpreter, std::string_view text, std
   interpreter.charge_bytes(text.size());
   if (!to.empty() && count > kMaxTextBytes / to.size()) fail("MemoryError: a text grows too long");
   interpreter.charge_bytes(count * to.size());
+  require_memory(text.size() + count * to.size());
   return replace(text, from, to, limit);
 }
 

@@ -84,7 +84,8 @@ class Macro : public Object {
 // The variable `loop`.
 class Loop : public Object {
  public:
-  Loop(std::vector<Value> items, int depth) : items_(std::move(items)), depth_(depth) {}
+  Loop(std::vector<Value> items, int depth)
+      : share_(items.size() * sizeof(Value)), items_(std::move(items)), depth_(depth) {}
   const char* type_name() const override { return "LoopContext"; }
   std::string text() const override { return fmt::format("<LoopContext {}/{}>", index_ + 1, items_.size()); }
   bool callable() const override { return recurse_ != nullptr; }
@@ -102,7 +103,7 @@ class Loop : public Object {
     if (arguments.positional.size() != 1 || !arguments.named.empty()) fail("loop() takes one argument");
     std::string outer = std::exchange(interpreter.out_, {});
     interpreter.loop_over(*recurse_, arguments.positional[0], scope_, depth_ + 1);
-    return std::exchange(interpreter.out_, std::move(outer));
+    return interpreter.take_output(std::move(outer));
   }
 
   std::unique_ptr<Value> attribute(std::string_view name) override {
@@ -144,6 +145,7 @@ class Loop : public Object {
         [self, body](Interpreter&, Arguments& arguments) { return body(*self, arguments); })));
   }
 
+  MemoryShare share_;
   std::vector<Value> items_;
   size_t index_ = 0;
   int depth_;
@@ -174,7 +176,11 @@ void Namespace::set(const std::string& name, Value value) {
 // ---- frame ----
 
 Interpreter::Interpreter(const Template& program, std::chrono::sys_seconds now, Limits limits)
-    : program_(program), now_(now), limits_(limits), globals_(std::make_shared<Scope>(nullptr)) {}
+    : memory_(limits.held_bytes),
+      program_(program),
+      now_(now),
+      limits_(limits),
+      globals_(std::make_shared<Scope>(nullptr)) {}
 
 Interpreter::~Interpreter() {
   // Macros hold scopes that hold macros, and a namespace can hold itself.
@@ -191,6 +197,7 @@ void Interpreter::define(std::string_view name, Value value) {
 }
 
 std::string Interpreter::run() {
+  const MemoryBudget::Use use(memory_);
   const auto top = std::make_shared<Scope>(globals_);
   execute(program_.body, top);
   return std::move(out_);
@@ -204,6 +211,7 @@ void Interpreter::charge_steps(size_t count) {
 void Interpreter::charge_bytes(size_t count) {
   bytes_ += count;
   if (bytes_ > limits_.work_bytes) fail("the template makes too much text on the way");
+  memory_.require(count);
 }
 
 std::vector<Value> Interpreter::items(const Value& value) {
@@ -217,7 +225,14 @@ std::vector<Value> Interpreter::items(const Value& value) {
 
 void Interpreter::write(std::string_view text) {
   if (out_.size() + text.size() > limits_.output_bytes) fail("the template's output is too long");
+  memory_.take(text.size());
   out_ += text;
+}
+
+std::string Interpreter::take_output(std::string outer) {
+  memory_.give(out_.size());
+  charge_bytes(out_.size());
+  return std::exchange(out_, std::move(outer));
 }
 
 namespace {
@@ -482,7 +497,11 @@ Value Interpreter::evaluate(const Expression& e, const ScopePtr& scope) {
       case ExpressionKind::kBinary: return evaluate_operator(e, scope);
       case ExpressionKind::kConcat: {
         std::string out;
-        for (const auto& child : e.children) append_text(out, evaluate(*child, scope));
+        for (const auto& child : e.children) {
+          const Value part = evaluate(*child, scope);
+          if (part.is_text()) require_memory(out.size() + part.text().size());
+          append_text(out, part);
+        }
         charge_bytes(out.size());
         return out;
       }
@@ -533,12 +552,14 @@ void Interpreter::assign(const Expression& target, const Value& value, const Sco
 std::string Interpreter::capture(const Body& body, const ScopePtr& scope) {
   std::string outer = std::exchange(out_, {});
   execute(body, scope);
-  charge_bytes(out_.size());
-  return std::exchange(out_, std::move(outer));
+  return take_output(std::move(outer));
 }
 
 Value Interpreter::make_macro(const MacroDefinition& definition, const ScopePtr& scope) {
-  for (ScopePtr at = scope; at && at->pin(); at = at->parent()) pinned_.push_back(at);
+  for (ScopePtr at = scope; at && at->pin(); at = at->parent()) {
+    memory_.take(4 * kValueOverheadBytes);  // to the end of the render
+    pinned_.push_back(at);
+  }
   return Value(std::static_pointer_cast<Object>(std::make_shared<Macro>(definition, scope)));
 }
 

@@ -20,7 +20,8 @@ struct Limits {
   uint64_t steps = 20'000'000;                // expressions and statements, and items that loops and filters touch
   uint64_t work_bytes = uint64_t{512} << 20;  // of text and lists that are made on the way
   size_t output_bytes = size_t{64} << 20;
-  int depth = 900;  // of nested evaluation; about 1 KB of stack each
+  size_t held_bytes = size_t{64} << 20;  // of what the template made and still holds, its output with it
+  int depth = 900;                       // of nested evaluation; about 1 KB of stack each
 };
 
 // Names and their values. A scope sees those around it.
@@ -107,6 +108,10 @@ class Interpreter {
   void write(std::string_view text);
   Value make_macro(const MacroDefinition& definition, const ScopePtr& scope);
 
+  // Ends a body's output, whose text comes back, and goes on with the one around it.
+  std::string take_output(std::string outer);
+
+  MemoryBudget memory_;  // the values below give theirs back
   const Template& program_;
   std::chrono::sys_seconds now_;
   Limits limits_;

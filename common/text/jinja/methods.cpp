@@ -166,9 +166,10 @@ Value join_method(Interpreter& interpreter, const Value& self, Arguments& a) {
   const auto items = interpreter.items(*bind("join", a, {"iterable"}, 1)[0]);
   std::string out;
   for (size_t i = 0; i < items.size(); ++i) {
-    if (i > 0) out += self.text();
     if (!items[i].is_text())
       fail(fmt::format("sequence item {}: expected str instance, {} found", i, type_name(items[i])));
+    require_memory(out.size() + self.text().size() + items[i].text().size());
+    if (i > 0) out += self.text();
     out += items[i].text();
     interpreter.charge_bytes(self.text().size() + items[i].text().size());
   }

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "common/text/jinja/memory.h"
 #include "common/text/jinja/value.h"
 
 namespace switchyard::text::jinja {
@@ -13,6 +14,9 @@ namespace switchyard::text::jinja {
 using boost::multiprecision::cpp_int;
 
 struct BigInt::Impl {
+  explicit Impl(cpp_int number)
+      : share(number.backend().size() * sizeof(boost::multiprecision::limb_type)), value(std::move(number)) {}
+  MemoryShare share;
   cpp_int value;
 };
 
@@ -27,9 +31,9 @@ cpp_int checked(cpp_int value) {
 
 }  // namespace
 
-#define SWITCHYARD_BIG(expression) BigInt(std::make_shared<const Impl>(Impl{checked(expression)}))
+#define SWITCHYARD_BIG(expression) BigInt(std::make_shared<const Impl>(checked(expression)))
 
-BigInt::BigInt(int64_t value) : impl_(std::make_shared<const Impl>(Impl{cpp_int(value)})) {}
+BigInt::BigInt(int64_t value) : impl_(std::make_shared<const Impl>(cpp_int(value))) {}
 BigInt BigInt::from_unsigned(uint64_t value) { return SWITCHYARD_BIG(cpp_int(value)); }
 
 BigInt BigInt::parse(std::string_view digits, int base) {

@@ -60,9 +60,11 @@ Value join(Interpreter& interpreter, const Value& value, Arguments& a) {
   bool begun = false;
   for (const auto& item : items_of(interpreter, value)) {
     const size_t before = out.size();
+    const Value part = p[1] == nullptr || p[1]->is_none() ? item : attribute_path(interpreter, item, *p[1]);
+    require_memory(before + separator.size() + (part.is_text() ? part.text().size() : 0));
     if (begun) out += separator;
     begun = true;
-    append_text(out, p[1] == nullptr || p[1]->is_none() ? item : attribute_path(interpreter, item, *p[1]));
+    append_text(out, part);
     interpreter.charge_bytes(out.size() - before);
   }
   return out;

@@ -72,6 +72,7 @@ void Dict::set(Value key, Value value) {
     *const_cast<Value*>(old) = std::move(value);
     return;
   }
+  share.grow(2 * sizeof(Value) + kValueOverheadBytes);
   entries.emplace_back(std::move(key), std::move(value));
   if (entries.size() == kIndexFrom) {
     build_index();
@@ -98,7 +99,7 @@ Value::Value(BigInt big) {
 
 Value Value::undefined(std::string message) {
   Value out;
-  out.data_ = std::make_shared<const Undefined>(Undefined{std::move(message)});
+  out.data_ = std::make_shared<const Undefined>(std::move(message));
   return out;
 }
 
@@ -140,6 +141,7 @@ bool Value::same_as(const Value& other) const {
 
 Value make_sequence(SequenceKind kind, std::vector<Value> items, std::string text) {
   auto out = std::make_shared<Sequence>();
+  out->share.grow(items.size() * sizeof(Value) + 2 * kValueOverheadBytes);
   for (const auto& item : items) out->depth = std::max(out->depth, 1 + item.depth());
   check_depth(out->depth);
   out->kind = kind;
@@ -376,15 +378,20 @@ Value repeat(const Value& value, int64_t count) {
     if (!value.text().empty() && count > kMaxBytes / static_cast<int64_t>(value.text().size())) {
       fail("MemoryError: a text grows too long");
     }
+    require_memory(value.text().size() * static_cast<size_t>(count));
     std::string out;
+    out.reserve(value.text().size() * static_cast<size_t>(count));
     for (int64_t i = 0; i < count && !value.text().empty(); ++i) out += value.text();
     return Value(std::move(out));
   }
   const auto& sequence = value.sequence();
-  if (!sequence.items.empty() && count > (kMaxBytes >> 6) / static_cast<int64_t>(sequence.items.size())) {
+  if (!sequence.items.empty() && count > kMaxBytes / static_cast<int64_t>(sequence.items.size())) {
     fail("MemoryError: a list grows too long");
   }
+  const size_t wanted = sequence.items.size() * static_cast<size_t>(count);
+  require_memory(wanted * sizeof(Value));
   std::vector<Value> items;
+  items.reserve(wanted);
   for (int64_t i = 0; i < count && !sequence.items.empty(); ++i) {
     items.insert(items.end(), sequence.items.begin(), sequence.items.end());
   }
@@ -408,7 +415,11 @@ Value add(const Value& a, const Value& b) {
     fail(fmt::format("can only concatenate str (not \"{}\") to str", type_name(b)));
   }
   if ((plain_list(a) && plain_list(b)) || (plain_tuple(a) && plain_tuple(b))) {
-    std::vector<Value> items = a.sequence().items;
+    const size_t wanted = a.sequence().items.size() + b.sequence().items.size();
+    require_memory(wanted * sizeof(Value));
+    std::vector<Value> items;
+    items.reserve(wanted);
+    items = a.sequence().items;
     items.insert(items.end(), b.sequence().items.begin(), b.sequence().items.end());
     return make_sequence(a.sequence().kind, std::move(items));
   }

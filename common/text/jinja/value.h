@@ -15,6 +15,7 @@
 #include <variant>
 #include <vector>
 
+#include "common/text/jinja/memory.h"
 #include "common/text/jinja/number.h"
 
 namespace switchyard::text::jinja {
@@ -37,9 +38,16 @@ struct TemplateError {
 class Value;
 class Interpreter;
 
-// A name, attribute or item that is not there. Used as a value it is empty and false; anything more fails with message.
-struct Undefined {
-  std::string message;
+struct Text {
+  explicit Text(std::string text) : share(text.size() + kValueOverheadBytes), value(std::move(text)) {}
+  MemoryShare share;
+  std::string value;
+};
+
+// A name, attribute or item that is not there. Used as a value it is empty and false; anything more fails with the
+// text.
+struct Undefined : Text {
+  using Text::Text;
 };
 
 enum class SequenceKind { kList, kTuple, kRange, kGenerator, kView };
@@ -51,11 +59,13 @@ struct Sequence {
   std::string text;                    // how a range, generator or view prints; empty: by its items
   const char* const* names = nullptr;  // of a tuple with named items: null-terminated list
   int depth = 1;                       // 1 + that of the deepest item
+  MemoryShare share;
 };
 
 struct Dict {
   std::vector<std::pair<Value, Value>> entries;  // in the order of insertion
   int depth = 1;
+  MemoryShare share;
 
   const Value* find(const Value& key) const;
   const Value* find(std::string_view key) const;
@@ -77,6 +87,9 @@ struct Arguments {
 // Everything with behaviour: functions, macros, loops, namespaces.
 class Object : public std::enable_shared_from_this<Object> {
  public:
+  Object() = default;
+  Object(const Object&) = delete;
+  Object& operator=(const Object&) = delete;
   virtual ~Object() = default;
   virtual const char* type_name() const = 0;
   virtual std::string text() const;
@@ -84,6 +97,9 @@ class Object : public std::enable_shared_from_this<Object> {
   virtual Value call(Interpreter& interpreter, Arguments& arguments);
   // An attribute, or null where there is none.
   virtual std::unique_ptr<Value> attribute(std::string_view name);
+
+ private:
+  MemoryShare share_{2 * kValueOverheadBytes};
 };
 
 class Value {
@@ -95,7 +111,7 @@ class Value {
   Value(size_t i) : data_(static_cast<int64_t>(i)) {}
   Value(double d) : data_(d) {}
   Value(BigInt big);
-  Value(std::string text) : data_(std::make_shared<const std::string>(std::move(text))) {}
+  Value(std::string text) : data_(std::make_shared<const Text>(std::move(text))) {}
   Value(std::string_view text) : Value(std::string(text)) {}
   Value(const char* text) : Value(std::string(text)) {}
   Value(std::shared_ptr<Sequence> sequence) : data_(std::move(sequence)) {}
@@ -111,7 +127,7 @@ class Value {
   bool is_big() const { return std::holds_alternative<std::shared_ptr<const BigInt>>(data_); }
   bool is_float() const { return std::holds_alternative<double>(data_); }
   bool is_number() const { return is_bool() || is_integer() || is_float(); }
-  bool is_text() const { return std::holds_alternative<std::shared_ptr<const std::string>>(data_); }
+  bool is_text() const { return std::holds_alternative<std::shared_ptr<const Text>>(data_); }
   bool is_sequence() const { return std::holds_alternative<std::shared_ptr<Sequence>>(data_); }
   bool is_kind(SequenceKind kind) const { return is_sequence() && sequence().kind == kind; }
   bool is_dict() const { return std::holds_alternative<std::shared_ptr<Dict>>(data_); }
@@ -119,13 +135,13 @@ class Value {
 
   bool boolean() const { return std::get<bool>(data_); }
   double real() const { return std::get<double>(data_); }
-  const std::string& text() const { return *std::get<std::shared_ptr<const std::string>>(data_); }
+  const std::string& text() const { return std::get<std::shared_ptr<const Text>>(data_)->value; }
   Sequence& sequence() const { return *std::get<std::shared_ptr<Sequence>>(data_); }
   const std::shared_ptr<Sequence>& sequence_pointer() const { return std::get<std::shared_ptr<Sequence>>(data_); }
   Dict& dict() const { return *std::get<std::shared_ptr<Dict>>(data_); }
   const std::shared_ptr<Dict>& dict_pointer() const { return std::get<std::shared_ptr<Dict>>(data_); }
   const std::shared_ptr<Object>& object() const { return std::get<std::shared_ptr<Object>>(data_); }
-  const std::string& undefined_message() const { return std::get<std::shared_ptr<const Undefined>>(data_)->message; }
+  const std::string& undefined_message() const { return std::get<std::shared_ptr<const Undefined>>(data_)->value; }
 
   // A whole number or bool, whatever its size. Only for these.
   BigInt big() const;
@@ -139,7 +155,7 @@ class Value {
   bool same_as(const Value& other) const;
 
  private:
-  std::variant<std::monostate, bool, int64_t, double, std::shared_ptr<const BigInt>, std::shared_ptr<const std::string>,
+  std::variant<std::monostate, bool, int64_t, double, std::shared_ptr<const BigInt>, std::shared_ptr<const Text>,
                std::shared_ptr<Sequence>, std::shared_ptr<Dict>, std::shared_ptr<Object>,
                std::shared_ptr<const Undefined>>
       data_;
@@ -148,7 +164,7 @@ class Value {
 // Containers may nest to here; deeper fails (their destructors recurse).
 inline constexpr int kMaxValueDepth = 256;
 // No text grows beyond this by printing: a list can hold one great text many times.
-inline constexpr size_t kMaxTextBytes = 64 << 20;
+inline constexpr size_t kMaxTextBytes = 32 << 20;
 
 Value make_list(std::vector<Value> items);
 Value make_tuple(std::vector<Value> items);

@@ -153,6 +153,51 @@ TEST(ChatTemplate, HostileTemplatesEndWithAnError) {
   }
 }
 
+// Memory that a template holds is bounded, however it is made, and the error names the place.
+TEST(ChatTemplate, HoldsNoMoreThan64MiB) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"{{ range(100000) | map('string') | join('x' * 100000) | length }}", "line 1, column 36"},
+      {"{{ 'x'.join(range(100000) | map('string')) }}\n{{ ('x' * 100000).join(range(100000) | map('string')) }}",
+       "line 2, column 23"},
+      {"{% set ns = namespace(s='xx') %}\n{% for i in range(40) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}",
+       "line 2, column 44"},
+      {"{% set ns = namespace(s='xx') %}\n{% for i in range(40) %}{% set ns.s = ns.s + ns.s %}{% endfor %}",
+       "line 2, column 44"},
+      {"{% set ns = namespace(l=[1]) %}\n{% for i in range(40) %}{% set ns.l = ns.l + ns.l %}{% endfor %}",
+       "line 2, column 44"},
+      {"{% set a = 'x' * 30000000 %}{% set b = a ~ 1 %}\n{% set c = a.replace('x', 'y') %}", "line 2, column 21"},
+      {"{% set l = range(100000) | list %}\n{{ (l * 40) | length }}", "line 2, column 7"},
+      {"{% set l = ['x' * 1000000] %}{% set s %}{{ l * 31 }}{% endset %}\n{% set t %}{{ s }}{{ s }}{% endset %}",
+       "line 2, column 19"},
+      {"{% for i in range(99999) %}{% for j in range(20) %}\n{% set x = namespace() %}{% endfor %}{% endfor %}",
+       "line 2, column 21"},
+      {"{% macro f() %}{% for i in range(100000) %}\n{{ f() }}{% endfor %}{% endmacro %}{{ f() }}", ""},
+      {"{% set ns = namespace(l=[]) %}{% for i in range(9) %}\n"
+       "{% set ns.l = ns.l + [range(100000) | map(attribute='nope') | list] %}{% endfor %}",
+       "line 2, column"},
+      {"{% set ns = namespace(l=[]) %}{% for i in range(9) %}\n"
+       "{% set ns.l = ns.l + [range(100000) | map(attribute='is_integer') | list] %}{% endfor %}",
+       "line 2, column"},
+  };
+  for (const auto& [source, place] : cases) {
+    const std::string text = outcome(source);
+    EXPECT_TRUE(text.starts_with(std::string("error: chat template, ") + place))
+        << source << ": " << text.substr(0, 200);
+    const bool by_budget = text.ends_with("MemoryError: the template holds more than 64 MiB of text and lists");
+    EXPECT_TRUE(by_budget || *place == '\0') << source << ": " << text.substr(0, 200);
+  }
+}
+
+// What is not held any more does not count: each of these makes more than 64 MiB on the way.
+TEST(ChatTemplate, TextThatWentAwayIsNotCounted) {
+  EXPECT_EQ(outcome("{% set ns = namespace(n=0) %}{% for i in range(100) %}{% set x = 'x' * 1000000 %}"
+                    "{% set ns.n = ns.n + x | length %}{% endfor %}{{ ns.n }}"),
+            "100000000");
+  EXPECT_EQ(outcome("{% set ns = namespace(n=0) %}{% for i in range(50) %}{% set s %}{{ 'x' * 2000000 }}{% endset %}"
+                    "{% set ns.n = ns.n + s | length %}{% endfor %}{{ ns.n }}"),
+            "100000000");
+}
+
 TEST(ChatTemplate, ValuesThatHoldThemselvesDoNotHang) {
   EXPECT_EQ(outcome("{% set ns = namespace() %}{% set ns.me = ns %}{{ ns.me.me is sameas ns }}"), "True");
   EXPECT_EQ(outcome("{% macro m() %}x{% endmacro %}{% set ns = namespace(m=m) %}{{ ns.m() }}"), "x");
