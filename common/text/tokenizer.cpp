@@ -76,6 +76,18 @@ struct Tokenizer::Impl {
 
 namespace {
 
+// The one version of the format that there is.
+constexpr std::string_view kVersion = "1.0";
+
+Status check_version(const json::object& file) {
+  const auto* version = file.if_contains("version");
+  if (version == nullptr) return {};
+  const auto* text = version->if_string();
+  if (text != nullptr && std::string_view(*text) == kVersion) return {};
+  return Error{Errc::kInvalid,
+               fmt::format("version: {} is not supported, only \"{}\"", json::serialize(*version), kVersion)};
+}
+
 const json::value& field_or_null(const json::object& object, std::string_view key) {
   static const json::value null;
   const auto* value = object.if_contains(key);
@@ -130,6 +142,7 @@ const std::string* TokenizerConfig::chat_template(std::string_view name) const {
 }
 
 Status Tokenizer::Impl::load(const json::object& file) {
+  SWITCHYARD_TRY(check_version(file));
   SWITCHYARD_ASSIGN(normalizer, load_normalizer(field_or_null(file, "normalizer"), "normalizer"));
   const auto* model_spec = file.if_contains("model");
   if (model_spec == nullptr) return Error{Errc::kInvalid, "model: missing"};

@@ -295,6 +295,15 @@ TEST(TokenizerFile, MistakesAreNamed) {
   }
 }
 
+TEST(TokenizerFile, OnlyVersion1IsRead) {
+  EXPECT_TRUE(Tokenizer::parse(small_file("version", R"("1.0")"), "").ok());
+  for (const char* version : {R"("2.0")", R"("1.1")", "1.0", "null", R"({"major": 1})"}) {
+    const auto result = Tokenizer::parse(small_file("version", version), "");
+    ASSERT_FALSE(result.ok()) << version;
+    EXPECT_TRUE(result.error().message.starts_with("version: ")) << result.error().message;
+  }
+}
+
 TEST(TokenizerFile, AMissingFileIsNotFound) {
   const auto result = Tokenizer::load("/nonexistent/model");
   ASSERT_FALSE(result.ok());
