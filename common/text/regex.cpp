@@ -51,17 +51,51 @@ std::string posix_class(std::string_view name) {
   if (name == "lower") return R"(\p{Lowercase})" + added_ranges("Ll");
   if (name == "punct") return R"(\p{P}\p{S})" + added_ranges("P") + added_ranges("S");
   if (name == "cntrl") return R"(\x{0}-\x{1F}\x{7F}-\x{9F})";
+  if (name == "xdigit") return "0-9A-Fa-f";
+  if (name == "blank") return R"(\p{Zs}\x{9})";
+  // All but spaces, controls, surrogates and what is not assigned.
+  const std::string graph = R"(\p{L}\p{M}\p{N}\p{P}\p{S}\p{Cf}\p{Co})" + added_ranges("");
+  if (name == "graph") return graph;
+  if (name == "print") return graph + R"(\p{Zs})";
   return {};
 }
 
-// Oniguruma's names of general categories as the two letters.
-std::string short_property(std::string_view name) {
-  if (name == "Letter") return "L";
-  if (name == "Mark") return "M";
-  if (name == "Number") return "N";
-  if (name == "Punct" || name == "Punctuation") return "P";
-  if (name == "Symbol") return "S";
-  return std::string(name);
+// A name of a property without its case, spaces, hyphens and underscores, none of which Oniguruma looks at.
+std::string plain_name(std::string_view name) {
+  std::string out;
+  for (const char c : name) {
+    if (c == ' ' || c == '-' || c == '_') continue;
+    out += c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+  }
+  return out;
+}
+
+bool is_known_to_pcre2(const std::string& pattern) {
+  int code = 0;
+  PCRE2_SIZE offset = 0;
+  pcre2_code* compiled = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
+                                       PCRE2_UTF | PCRE2_UCP, &code, &offset, nullptr);
+  pcre2_code_free(compiled);
+  return compiled != nullptr;
+}
+
+// The inside of a class for \p{name}. A name of neither table is PCRE2's, or its compile() refuses it.
+std::string property_class(std::string_view name, bool in_brackets) {
+  static constexpr std::pair<std::string_view, std::string_view> kCategories[] = {
+      {"letter", "L"}, {"mark", "M"}, {"number", "N"}, {"punct", "P"}, {"punctuation", "P"}, {"symbol", "S"}};
+  std::string plain = plain_name(name);
+  for (const auto& [known, category] : kCategories) {
+    if (plain == known) plain = category;
+  }
+  if (plain == "word") return word_class(!in_brackets);
+  if (std::string inside = posix_class(plain); !inside.empty()) return inside;
+  if (plain.size() <= 2) {
+    if (!plain.empty() && plain[0] >= 'a' && plain[0] <= 'z') plain[0] = static_cast<char>(plain[0] - ('a' - 'A'));
+    return "\\p{" + plain + "}" + added_ranges(plain);
+  }
+  // A script is Oniguruma's Script; PCRE2's own reading of the bare name is Script_Extensions.
+  const std::string script = "\\p{sc:" + std::string(name) + "}";
+  return is_known_to_pcre2(script) ? script : "\\p{" + std::string(name) + "}";
 }
 
 class Translator {
@@ -214,8 +248,7 @@ class Translator {
           negated = !negated;
           name.remove_prefix(1);
         }
-        const std::string property = short_property(name);
-        put(negated, "\\p{" + property + "}" + (property.size() <= 2 ? added_ranges(property) : ""));
+        put(negated, property_class(name, in_brackets));
         at_ = close + 1;
         return true;
       }

@@ -59,6 +59,74 @@ TEST(Regex, WhatCannotBeTranslatedIsRefused) {
   }
 }
 
+// What onig 6.9 (in tokenizers 0.22.1) gives: which of these characters a property has, bare and in brackets.
+TEST(Regex, PropertiesAreOnigurumas) {
+  constexpr std::string_view kCharacters =
+      " \t\n\u0085\u00A0\u2028\u2029+"
+      "\u20AC\u200B\u00AD\uE000\u0378\u24B6\u00B2\u00BD\u3001\u4F60\u0661\uFFFE\x1C\u2160_\u0301"
+      "\uFF21\u30FCgaF7\u3042";
+  const std::tuple<const char*, const char*, const char*> cases[] = {
+      {"Word", "\u24B6\u00B2\u00BD\u4F60\u0661\u2160_\u0301\uFF21\u30FCgaF7\u3042",
+       "\u24B6\u4F60\u0661\u2160_\u0301\uFF21\u30FCgaF7\u3042"},
+      {"Alnum", "\u24B6\u4F60\u0661\u2160\uFF21\u30FCgaF7\u3042", "\u24B6\u4F60\u0661\u2160\uFF21\u30FCgaF7\u3042"},
+      {"Digit", "\u06617", "\u06617"},
+      {"XDigit", "aF7", "aF7"},
+      {"Cntrl",
+       "\t\n\u0085\x1C"
+       "",
+       "\t\n\u0085\x1C"
+       ""},
+      {"Graph", "+\u20AC\u200B\u00AD\uE000\u24B6\u00B2\u00BD\u3001\u4F60\u0661\u2160_\u0301\uFF21\u30FCgaF7\u3042",
+       "+\u20AC\u200B\u00AD\uE000\u24B6\u00B2\u00BD\u3001\u4F60\u0661\u2160_\u0301\uFF21\u30FCgaF7\u3042"},
+      {"Print",
+       " \u00A0+\u20AC\u200B\u00AD\uE000\u24B6\u00B2\u00BD\u3001\u4F60\u0661\u2160_\u0301\uFF21\u30FCgaF7\u3042",
+       " \u00A0+\u20AC\u200B\u00AD\uE000\u24B6\u00B2\u00BD\u3001\u4F60\u0661\u2160_\u0301\uFF21\u30FCgaF7\u3042"},
+      {"Blank", " \t\u00A0", " \t\u00A0"},
+      {"Punct", "\u3001_", "\u3001_"},
+      {"Punctuation", "\u3001_", "\u3001_"},
+      {"Space", " \t\n\u0085\u00A0\u2028\u2029", " \t\n\u0085\u00A0\u2028\u2029"},
+      {"Alpha", "\u24B6\u4F60\u2160\uFF21\u30FCgaF\u3042", "\u24B6\u4F60\u2160\uFF21\u30FCgaF\u3042"},
+      {"Upper", "\u24B6\u2160\uFF21F", "\u24B6\u2160\uFF21F"},
+      {"Lower", "ga", "ga"},
+      {"Han", "\u4F60", "\u4F60"},
+      {"Hiragana", "\u3042", "\u3042"},
+      {"Katakana", "", ""},
+      {"Common",
+       " \t\n\u0085\u00A0\u2028\u2029+\u20AC\u200B\u00AD\u24B6\u00B2\u00BD\u3001\x1C"
+       "_\u30FC7",
+       " \t\n\u0085\u00A0\u2028\u2029+\u20AC\u200B\u00AD\u24B6\u00B2\u00BD\u3001\x1C"
+       "_\u30FC7"},
+      {"aLnum", "\u24B6\u4F60\u0661\u2160\uFF21\u30FCgaF7\u3042", "\u24B6\u4F60\u0661\u2160\uFF21\u30FCgaF7\u3042"},
+      {"X_Digit", "aF7", "aF7"},
+      {"LU", "\uFF21F", "\uFF21F"},
+      {"^Word",
+       " \t\n\u0085\u00A0\u2028\u2029+\u20AC\u200B\u00AD\uE000\u0378\u3001\uFFFE\x1C"
+       "",
+       " \t\n\u0085\u00A0\u2028\u2029+\u20AC\u200B\u00AD\uE000\u0378\u00B2\u00BD\u3001\uFFFE\x1C"
+       ""},
+      {"^Han",
+       " \t\n\u0085\u00A0\u2028\u2029+\u20AC\u200B\u00AD\uE000\u0378\u24B6\u00B2\u00BD\u3001\u0661\uFFFE\x1C"
+       "\u2160_\u0301\uFF21\u30FCgaF7\u3042",
+       " \t\n\u0085\u00A0\u2028\u2029+\u20AC\u200B\u00AD\uE000\u0378\u24B6\u00B2\u00BD\u3001\u0661\uFFFE\x1C"
+       "\u2160_\u0301\uFF21\u30FCgaF7\u3042"},
+  };
+  for (const auto& [name, bare, in_brackets] : cases) {
+    const std::string property = "p{" + std::string(name) + "}";
+    const auto joined = [&](const std::string& pattern) {
+      std::string out;
+      for (size_t at = 0; at < kCharacters.size();) {
+        const size_t begin = at;
+        next_code_point(kCharacters, at);
+        for (const auto& match : matches(pattern, std::string(kCharacters.substr(begin, at - begin)))) out += match;
+      }
+      return out;
+    };
+    EXPECT_EQ(joined("\\" + property), bare) << name;
+    EXPECT_EQ(joined("[\\" + property + "]"), in_brackets) << name;
+    EXPECT_EQ(joined("[^\\P" + property.substr(1) + "]"), in_brackets) << name;
+  }
+}
+
 // What onig 6.9 (in tokenizers 0.23.3) gives for the first match.
 TEST(Regex, SetsOfCharactersAreOnigurumas) {
   const std::tuple<const char*, const char*, std::string_view> cases[] = {
