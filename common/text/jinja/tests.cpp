@@ -40,7 +40,9 @@ const Entry kTests[] = {
     {">", is_greater},
     {">=", is_greater_equal},
     {"boolean", [](Interpreter&, const Value& v, Arguments&) { return v.is_bool(); }},
-    {"callable", [](Interpreter&, const Value& v, Arguments&) { return v.is_object() && v.object()->callable(); }},
+    // An undefined has a call, which fails.
+    {"callable", [](Interpreter&, const Value& v,
+                    Arguments&) { return v.is_undefined() || (v.is_object() && v.object()->callable()); }},
     {"defined", [](Interpreter&, const Value& v, Arguments&) { return !v.is_undefined(); }},
     {"divisibleby", [](Interpreter&, const Value& v,
                        Arguments& a) { return equal(modulo(v, *bind("divisibleby", a, {"num"}, 1)[0]), Value(0)); }},

@@ -136,6 +136,7 @@ bool Value::same_as(const Value& other) const {
   if (is_sequence()) return &sequence() == &other.sequence();
   if (is_dict()) return &dict() == &other.dict();
   if (is_object()) return object() == other.object();
+  if (is_undefined()) return data_ == other.data_;
   return equal(*this, other);
 }
 

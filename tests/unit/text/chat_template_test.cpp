@@ -213,6 +213,12 @@ TEST(ChatTemplate, ASplitWithALimitLeavesTheRestAsItIs) {
   EXPECT_EQ(outcome("{{ '  a  b '.split(none, 1) }}{{ '  a  b '.rsplit(none, 1) }}"), "['a', 'b ']['  a', 'b']");
 }
 
+// What Jinja 3.1.6 gives: each use of a name that is not there is an undefined of its own.
+TEST(ChatTemplate, UndefinedsAreCallableAndTheSameOnlyAsThemselves) {
+  EXPECT_EQ(outcome("{{ x is sameas x }}{% set y = x %}{{ y is sameas y }}{{ x == x }}{{ x is callable }}"),
+            "FalseTrueTrueTrue");
+}
+
 TEST(ChatTemplate, StandardNamesAreDefined) {
   EXPECT_EQ(outcome("{{ tools is none }}{{ documents is none }}{{ add_generation_prompt }}{{ messages is defined }}"),
             "TrueTrueFalseTrue");
