@@ -1,9 +1,9 @@
 // A regular expression of a tokenizer.json, matched as the reference does: Oniguruma's Ruby syntax, Unicode 16 tables.
 //
 // The pattern is translated for PCRE2 (UTF, UCP, JIT): `\s` becomes White_Space, `\p{...}` gets the characters that
-// PCRE2's older tables lack, scripts are Script, not Script_Extensions, `{n,m}+` is no possessive quantifier, `$` matches before every line feed, `(?m)` lets the
-// dot match line feeds; `\w`, `\b` and POSIX classes are Oniguruma's; classes in classes and `&&` become lookaheads.
-// What cannot be translated is refused by compile().
+// PCRE2's older tables lack, scripts are Script, not Script_Extensions, `{n,m}+` is no possessive quantifier, `$`
+// matches before every line feed, `(?m)` lets the dot match line feeds; `\w`, `\b` and POSIX classes are Oniguruma's;
+// classes in classes and `&&` become lookaheads. What cannot be translated is refused by compile().
 //
 // Thread: any; find() is const and safe to call from many threads at once. Blocks: no. Time: linear in the text for the
 // published patterns. A match that runs into PCRE2's limits counts as no match.

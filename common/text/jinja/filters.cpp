@@ -325,7 +325,9 @@ Value to_json_filter(Interpreter& interpreter, const Value& value, Arguments& a)
 
 Value from_json_filter(Interpreter& interpreter, const Value& value, Arguments&) {
   const std::string& text = text_argument("from_json", value);
+  // A parsed "[1,1,...]" takes twelve bytes for each of its text.
   interpreter.charge_bytes(text.size());
+  require_memory(text.size() * 12);
   return parse_json_text(text);
 }
 

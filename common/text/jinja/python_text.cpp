@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "common/text/jinja/memory.h"
 #include "common/text/utf8.h"
 
 namespace switchyard::text::jinja {
@@ -240,13 +241,24 @@ std::string_view strip(std::string_view text, Side side, std::string_view charac
   return strip_if(text, side, [&](char32_t c) { return set.find(c) != std::u32string::npos; });
 }
 
+namespace {
+
+// A text can be cut into parts that take far more memory than it.
+void add_part(std::vector<std::string>& parts, MemoryShare& share, std::string_view part) {
+  share.grow(sizeof(std::string) + part.size());
+  parts.emplace_back(part);
+}
+
+}  // namespace
+
 std::vector<std::string> split_space(std::string_view text, int64_t limit, bool from_right) {
   std::vector<std::string> out;
+  MemoryShare share;
   const Side near = from_right ? Side::kRight : Side::kLeft;
   text = strip(text, near);
   while (!text.empty()) {
     if (limit >= 0 && static_cast<int64_t>(out.size()) == limit) {
-      out.emplace_back(text);  // white space at its far side stays
+      add_part(out, share, text);  // white space at its far side stays
       break;
     }
     size_t cut = from_right ? 0 : text.size();
@@ -260,7 +272,7 @@ std::vector<std::string> split_space(std::string_view text, int64_t limit, bool 
         }
         end = begin;
       }
-      out.emplace_back(text.substr(cut));
+      add_part(out, share, text.substr(cut));
       text = strip(text.substr(0, cut), near);
     } else {
       for (size_t at = 0; at < text.size();) {
@@ -270,7 +282,7 @@ std::vector<std::string> split_space(std::string_view text, int64_t limit, bool 
           break;
         }
       }
-      out.emplace_back(text.substr(0, cut));
+      add_part(out, share, text.substr(0, cut));
       text = strip(text.substr(cut), near);
     }
   }
@@ -280,34 +292,36 @@ std::vector<std::string> split_space(std::string_view text, int64_t limit, bool 
 
 std::vector<std::string> split(std::string_view text, std::string_view separator, int64_t limit, bool from_right) {
   std::vector<std::string> out;
+  MemoryShare share;
   while (limit < 0 || static_cast<int64_t>(out.size()) < limit) {
     const size_t at = from_right ? text.rfind(separator) : text.find(separator);
     if (at == std::string_view::npos) break;
     if (from_right) {
-      out.emplace_back(text.substr(at + separator.size()));
+      add_part(out, share, text.substr(at + separator.size()));
       text = text.substr(0, at);
     } else {
-      out.emplace_back(text.substr(0, at));
+      add_part(out, share, text.substr(0, at));
       text = text.substr(at + separator.size());
     }
   }
-  out.emplace_back(text);
+  add_part(out, share, text);
   if (from_right) std::reverse(out.begin(), out.end());
   return out;
 }
 
 std::vector<std::string> split_lines(std::string_view text, bool keep_ends) {
   std::vector<std::string> out;
+  MemoryShare share;
   size_t start = 0;
   for (size_t at = 0; at < text.size();) {
     const size_t begin = at;
     const char32_t c = next_code_point(text, at);
     if (!is_line_end(c)) continue;
     if (c == '\r' && at < text.size() && text[at] == '\n') ++at;
-    out.emplace_back(text.substr(start, (keep_ends ? at : begin) - start));
+    add_part(out, share, text.substr(start, (keep_ends ? at : begin) - start));
     start = at;
   }
-  if (start < text.size()) out.emplace_back(text.substr(start));
+  if (start < text.size()) add_part(out, share, text.substr(start));
   return out;
 }
 

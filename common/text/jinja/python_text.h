@@ -31,7 +31,7 @@ std::string_view strip(std::string_view text, Side side);
 // Without the characters of a set.
 std::string_view strip(std::string_view text, Side side, std::string_view characters);
 
-// str.split() and rsplit(): limit < 0 is none.
+// str.split() and rsplit(): limit < 0 is none. All three fail where the parts are more than a render may hold.
 std::vector<std::string> split_space(std::string_view text, int64_t limit, bool from_right);
 std::vector<std::string> split(std::string_view text, std::string_view separator, int64_t limit, bool from_right);
 std::vector<std::string> split_lines(std::string_view text, bool keep_ends);

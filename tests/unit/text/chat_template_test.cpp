@@ -171,6 +171,10 @@ TEST(ChatTemplate, HoldsNoMoreThan64MiB) {
        "line 2, column 19"},
       {"{% for i in range(99999) %}{% for j in range(20) %}\n{% set x = namespace() %}{% endfor %}{% endfor %}",
        "line 2, column 21"},
+      {"{{ 1 }}\n{{ ('\\n' * 30000000).splitlines() | length }}", "line 2, column 32"},
+      {"{{ 1 }}\n{{ ('\\n' * 30000000) | indent | length }}", "line 2, column 24"},
+      {"{{ 1 }}\n{{ {} | attr('x' * 2) }}{{ [{}] | map(attribute='.' * 30000000) | list }}", "line 2, column"},
+      {"{{ 1 }}\n{{ ('[' ~ '1,' * 15000000 ~ '1]') | from_json | length }}", "line 2, column 37"},
       {"{% macro f() %}{% for i in range(100000) %}\n{{ f() }}{% endfor %}{% endmacro %}{{ f() }}", ""},
       {"{% set ns = namespace(l=[]) %}{% for i in range(9) %}\n"
        "{% set ns.l = ns.l + [range(100000) | map(attribute='nope') | list] %}{% endfor %}",
