@@ -33,14 +33,14 @@ Status ConstraintCompiler::compile(structured::Constraint constraint, Done done)
 Status ConstraintCompiler::open_store() {
   if (store_) return {};
   SWITCHYARD_ASSIGN(const auto tokenizer, text::Tokenizer::load(model_path_));
-  std::vector<std::string> tokens(vocab_size_);
+  std::vector<std::string_view> tokens(vocab_size_);
+  std::vector<bool> specials(vocab_size_);
   for (uint32_t i = 0; i < vocab_size_; ++i) {
     const auto id = static_cast<int32_t>(i);
-    if (tokenizer->is_special(id)) tokens[i] = structured::Vocabulary::kSpecial;
-    tokens[i] += tokenizer->token_bytes(id);
+    tokens[i] = tokenizer->token_bytes(id);
+    specials[i] = tokenizer->is_special(id);
   }
-  const std::vector<std::string_view> views(tokens.begin(), tokens.end());
-  store_.emplace(std::make_shared<const structured::Vocabulary>(views));
+  store_.emplace(std::make_shared<const structured::Vocabulary>(tokens, specials));
   return {};
 }
 

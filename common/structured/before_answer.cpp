@@ -10,7 +10,7 @@ namespace switchyard::structured {
 namespace {
 
 Expr marker(Grammar& grammar, const std::string& text) {
-  return grammar.choice({grammar.literal(text), grammar.literal(Vocabulary::kSpecial + text)});
+  return grammar.choice({grammar.literal(text), grammar.literal(Vocabulary::special(text))});
 }
 
 // Anything up to the first occurrence of the marker, without one of the others, of which none holds another: as the
@@ -37,7 +37,7 @@ Expr up_to(Grammar& grammar, const std::string& close, const std::vector<std::st
       while (!states.contains(seen)) seen.erase(0, 1);
       targets[states.at(seen)].set(byte);
     }
-    std::vector<Expr> choices{grammar.bytes(closing), grammar.literal(Vocabulary::kSpecial + close)};
+    std::vector<Expr> choices{grammar.bytes(closing), grammar.literal(Vocabulary::special(close))};
     for (const auto& [next, bytes] : targets)
       choices.push_back(grammar.sequence({grammar.bytes(bytes), grammar.call(next)}));
     grammar.define(rule, grammar.choice(std::move(choices)));

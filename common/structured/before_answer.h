@@ -1,6 +1,7 @@
 // What a model writes before the answer that a constraint is about: its reasoning, by the markers that end it.
 //
-// A marker may be a special token or be written; other special tokens do not occur. Thread: any.
+// A marker is a special token, by its id alone, or is written in ordinary ones, which parsers of the text take for it
+// too; other special tokens do not occur. Thread: any.
 #pragma once
 
 #include <cstddef>

@@ -22,11 +22,18 @@ uint32_t plain_characters(std::string_view token) {
 
 }  // namespace
 
-Vocabulary::Vocabulary(const std::vector<std::string_view>& tokens) {
+std::string Vocabulary::special(std::string_view text) { return kSpecial + std::string(text) + kSpecial; }
+
+Vocabulary::Vocabulary(const std::vector<std::string_view>& tokens, const std::vector<bool>& specials) {
   offsets_.reserve(tokens.size() + 1);
-  for (const std::string_view token : tokens) {
+  for (size_t i = 0; i < tokens.size(); ++i) {
     offsets_.push_back(static_cast<uint32_t>(bytes_.size()));
-    bytes_ += token;
+    if (tokens[i].empty() || tokens[i].find(kSpecial) != std::string_view::npos) continue;
+    if (i < specials.size() && specials[i]) {
+      bytes_ += special(tokens[i]);
+    } else {
+      bytes_ += tokens[i];
+    }
   }
   offsets_.push_back(static_cast<uint32_t>(bytes_.size()));
 
@@ -35,9 +42,10 @@ Vocabulary::Vocabulary(const std::vector<std::string_view>& tokens) {
   for (auto& mask : plain_) mask.resize(mask_words());
   for (size_t i = 0; i < tokens.size(); ++i) {
     const auto id = static_cast<int32_t>(i);
-    if (tokens[i].empty() || tokens[i].size() >= std::numeric_limits<uint16_t>::max()) continue;
+    const std::string_view token = bytes(id);
+    if (token.empty() || token.size() >= std::numeric_limits<uint16_t>::max()) continue;
     ids.push_back(id);
-    const uint32_t characters = plain_characters(tokens[i]);
+    const uint32_t characters = plain_characters(token);
     if (characters == 0 || characters > kPlainCharactersMax) {
       others.push_back(id);
     } else {

@@ -36,14 +36,19 @@ class Trie {
 
 class Vocabulary {
  public:
-  // A special token has this byte before its text: no UTF-8 has it, so that only a grammar that says so takes one.
+  // A special token is its text between two of these bytes: no UTF-8 has them, so that only a grammar that says so
+  // takes one, and takes it whole.
   static constexpr char kSpecial = '\xFF';
+  static std::string special(std::string_view text);
 
-  // A token's bytes by id; an empty one is never allowed by a grammar.
-  explicit Vocabulary(const std::vector<std::string_view>& tokens);
+  // A token's text by id, and which tokens are special (as many, or none). What is empty is never allowed by a grammar,
+  // nor is a token whose text has a byte kSpecial, like a byte-level vocabulary's token of that byte: it can be part of
+  // no text, and must not pass for a special token's mark.
+  explicit Vocabulary(const std::vector<std::string_view>& tokens, const std::vector<bool>& specials = {});
 
   uint32_t size() const { return static_cast<uint32_t>(offsets_.size() - 1); }  // ids are below
   size_t mask_words() const { return (size() + 31) / 32; }
+  // What a grammar sees of a token; empty for one that is never allowed.
   std::string_view bytes(int32_t id) const;
 
   const Trie& all() const { return all_; }

@@ -58,9 +58,13 @@ const std::shared_ptr<const Vocabulary>& vocabulary() {
     for (const char* piece :
          {"{\"", "\":", "\",\"", "\"}", "}}", "],", "[{\"", "}]", "analysis", "final", " json", "assistant"})
       tokens.emplace_back(piece);
-    for (const char* marker : kMarkers) tokens.push_back(Vocabulary::kSpecial + std::string(marker));
+    std::vector<bool> specials(tokens.size(), false);
+    for (const char* marker : kMarkers) {
+      tokens.emplace_back(marker);
+      specials.push_back(true);
+    }
     const std::vector<std::string_view> views(tokens.begin(), tokens.end());
-    return std::make_shared<const Vocabulary>(views);
+    return std::make_shared<const Vocabulary>(views, specials);
   }();
   return kAll;
 }
@@ -145,7 +149,7 @@ parsing::Message read(const AnswerParsing& parsing, const std::vector<int32_t>& 
     if (bytes[0] != Vocabulary::kSpecial)
       text += bytes;
     else if (parsing.keeps(id))
-      text += bytes.substr(1);
+      text += bytes.substr(1, bytes.size() - 2);
   }
   parsing::Parser parser(parsing.options);
   parsing::Message message;
@@ -318,8 +322,18 @@ TEST(ConstrainedAnswers, BeginWhereTheModelsReasoningEnds) {
     const auto masks = std::make_shared<structured::Masks>(std::move(*automaton), vocabulary());
     const auto accepts = [&](const std::string& text) {
       structured::Matcher matcher(masks);
-      for (const char byte : text)
-        if (!matcher.accept(byte == '~' ? 0xFF : static_cast<uint8_t>(byte)).ok()) return false;
+      for (size_t at = 0; at < text.size();) {
+        int32_t token = static_cast<uint8_t>(text[at]);
+        size_t length = 1;
+        for (size_t i = 0; i < std::size(kMarkers) && text[at] == '~'; ++i) {
+          const std::string_view marker = kMarkers[i];
+          if (!std::string_view(text).substr(at + 1).starts_with(marker)) continue;
+          token = static_cast<int32_t>(kPlainCount + i);
+          length = 1 + marker.size();
+        }
+        if (!matcher.accept(token).ok()) return false;
+        at += length;
+      }
       return matcher.may_end();
     };
     for (const std::string& text : c.taken) EXPECT_TRUE(accepts(text)) << c.format << ": " << text;

@@ -128,8 +128,58 @@ TEST(Constraint, BeginsBehindTheFirstMarkerAndLineBreaks) {
     EXPECT_TRUE(accepts(masks, text)) << text;
   for (const char* text : {"1", "</t>", "</t>x</t>1", "a</t >1", "</t> 1", "\xff</t"})
     EXPECT_FALSE(accepts(masks, text)) << text;
-  EXPECT_TRUE(accepts(masks, std::string("a\xff") + "</t>1")) << "the marker as a special token";
-  EXPECT_FALSE(accepts(masks, std::string("a\xff") + "<eos></t>1")) << "another special token";
+}
+
+// Tokens: the single bytes, then special tokens, of which one is a mark's beginning, then ordinary ones that hold the
+// byte that stands before a special token's text inside.
+TEST(Constraint, ASpecialMarkIsTakenByItsTokenAlone) {
+  enum Token : int32_t { kClose = 256, kOther, kHead, kOpen, kOpenHead, kEscaped, kEscapedMark, kEscapedWhole };
+  std::vector<std::string> tokens;
+  std::vector<bool> specials(256, false);
+  for (int b = 0; b < 256; ++b) tokens.emplace_back(1, static_cast<char>(b));
+  for (const char* special : {"</t>", "<eos>", "</t", "<t>", "<t"}) {
+    tokens.emplace_back(special);
+    specials.push_back(true);
+  }
+  for (const char* ordinary : {"a\xff", "\xff</t>", "\xff<t>\xff"}) {
+    tokens.emplace_back(ordinary);
+    specials.push_back(false);
+  }
+  const std::vector<std::string_view> views(tokens.begin(), tokens.end());
+  const auto vocabulary = std::make_shared<const Vocabulary>(views, specials);
+  const auto taken = [&](const std::shared_ptr<Masks>& masks, const std::vector<int32_t>& ids) {
+    Matcher matcher(masks);
+    std::vector<uint32_t> mask(vocabulary->mask_words());
+    for (const int32_t id : ids) {
+      EXPECT_TRUE(matcher.fill_mask(mask).ok());
+      for (const int32_t never : {255, +kEscaped, +kEscapedMark, +kEscapedWhole}) EXPECT_FALSE(test_bit(mask, never));
+      const bool ok = matcher.accept(id).ok();
+      EXPECT_EQ(ok, test_bit(mask, id)) << id;
+      if (!ok) return false;
+    }
+    return matcher.may_end();
+  };
+  const auto inside = masks_of({.kind = Kind::kRegex, .text = "[0-9]+", .begins_after = "</t>"}, vocabulary);
+  EXPECT_TRUE(taken(inside, {'a', kClose, '1'}));
+  EXPECT_TRUE(taken(inside, {'a', '<', '/', 't', '>', '1'}));
+  EXPECT_FALSE(taken(inside, {'a', kOther, kClose, '1'}));
+  EXPECT_FALSE(taken(inside, {'a', kHead, '>', '1'})) << "a mark is not put together of another special token";
+  EXPECT_FALSE(taken(inside, {'a', 255, '<', '/', 't', '>', '1'}));
+  EXPECT_FALSE(taken(inside, {kEscapedMark, '1'}));
+
+  const auto before = masks_of(
+      {.kind = Kind::kChoice, .text = R"(["yes"])", .begins_after = "</t>", .reasoning_opens = "<t>"}, vocabulary);
+  EXPECT_TRUE(taken(before, {'y', 'e', 's'}));
+  EXPECT_TRUE(taken(before, {kOpen, 'a', kClose, 'y', 'e', 's'}));
+  EXPECT_FALSE(taken(before, {kOpenHead, '>', 'a', kClose, 'y', 'e', 's'}));
+  EXPECT_FALSE(taken(before, {255, '<', 't', '>', 'a', kClose, 'y', 'e', 's'}));
+  EXPECT_FALSE(taken(before, {kEscapedWhole, 'a', kClose, 'y', 'e', 's'}));
+
+  const auto harmony = masks_of({.kind = Kind::kRegex, .text = "(.|\n)+", .in_harmony = true}, vocabulary);
+  EXPECT_FALSE(taken(harmony, {255}));
+  const auto anything = masks_of({.kind = Kind::kRegex, .text = "[^a]+"}, vocabulary);
+  EXPECT_TRUE(taken(anything, {'b', 0xC3, 0xA9}));
+  EXPECT_FALSE(taken(anything, {255}));
 }
 
 // The demo model's own tokens: byte-level, with parts of characters, many of several characters. At many places of

@@ -177,8 +177,9 @@ TEST(Masks, AllowATokenExactlyWhenSomeTextOfTheGrammarGoesOnWithIt) {
       EXPECT_EQ(matcher.may_end(), language.texts().contains(text)) << seed << ' ' << text;
       ASSERT_TRUE(matcher.fill_mask(mask).ok());
       for (uint32_t id = 0; id < vocabulary->size(); ++id) {
-        const std::string next = text + std::string(vocabulary->bytes(static_cast<int32_t>(id)));
-        const bool may = beginnings.contains(next);
+        const std::string_view token = vocabulary->bytes(static_cast<int32_t>(id));
+        const std::string next = text + std::string(token);
+        const bool may = !token.empty() && beginnings.contains(next);
         const bool allowed = test_bit(mask, static_cast<int32_t>(id));
         Matcher copy = matcher;
         EXPECT_EQ(copy.accept(static_cast<int32_t>(id)).ok(), allowed);
