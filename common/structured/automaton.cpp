@@ -14,7 +14,7 @@ class AutomatonCompiler {
   explicit AutomatonCompiler(const Grammar& grammar) : grammar_(grammar) {}
 
   Result<Automaton> run() {
-    if (grammar_.overflowed()) return Error{Errc::kTooLarge, "the grammar is too large"};
+    if (grammar_.overflowed()) return Grammar::too_large();
     SWITCHYARD_TRY(build());
     find_live();
     if (!live_[starts_[grammar_.root()]])
@@ -57,7 +57,8 @@ class AutomatonCompiler {
         states_.push_back(std::move(state));
       }
       if (edges > Automaton::kEdgesMax)
-        return Error{Errc::kTooLarge, fmt::format("{} is too large", grammar_.name(grammar_.root()))};
+        return Error{Errc::kTooLarge,
+                     fmt::format("the grammar is too large: more than {} edges", Automaton::kEdgesMax)};
     }
     rules_ = std::move(order);
     return {};

@@ -1,8 +1,14 @@
 #include "common/structured/grammar.h"
 
+#include <fmt/format.h>
+
 #include <utility>
 
 namespace switchyard::structured {
+
+Error Grammar::too_large() {
+  return {Errc::kTooLarge, fmt::format("the grammar is too large: more than {} expressions", kExpressionsMax)};
+}
 
 Expr Grammar::add(Expression expression) {
   if (expressions_.size() >= kExpressionsMax) {

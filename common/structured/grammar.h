@@ -12,6 +12,8 @@
 #include <string_view>
 #include <vector>
 
+#include "common/base/result.h"
+
 namespace switchyard::structured {
 
 using ByteSet = std::bitset<256>;
@@ -59,6 +61,7 @@ class Grammar {
   Expr body(Rule rule) const { return rules_[rule].body; }
   const Expression& at(Expr expr) const { return expressions_[expr]; }
   bool overflowed() const { return overflowed_; }
+  static Error too_large();  // what to say of one that has overflowed
 
  private:
   struct RuleBody {

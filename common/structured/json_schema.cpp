@@ -87,9 +87,11 @@ class SchemaCompiler {
   }
 
   Result<Expr> compile(const json::value& schema, const std::string& at) {
-    if (depth_ >= kSchemaDepthMax) return at_place(at, {Errc::kTooLarge, "schemas are nested too deep"});
-    if (++count_ > kSchemasMax || grammar_.overflowed())
-      return at_place(at, {Errc::kTooLarge, "the schema is too large"});
+    if (depth_ >= kSchemaDepthMax)
+      return at_place(at, {Errc::kTooLarge, fmt::format("schemas are nested more than {} deep", kSchemaDepthMax)});
+    if (++count_ > kSchemasMax)
+      return at_place(at, {Errc::kTooLarge, fmt::format("more than {} schemas", kSchemasMax)});
+    if (grammar_.overflowed()) return at_place(at, Grammar::too_large());
     ++depth_;
     auto result = schema.is_bool()     ? Result<Expr>(schema.get_bool() ? text_.value() : grammar_.never())
                   : schema.is_object() ? compile_object_form(schema.get_object(), at)
@@ -264,6 +266,11 @@ class SchemaCompiler {
         bounds.raise_least(*decimal, exclusive);
       else
         bounds.lower_most(*decimal, exclusive);
+    }
+    if (!schema.contains("multipleOf")) {
+      for (const auto& bound : {bounds.least, bounds.most})  // one digit more: there is a number just inside of it
+        if (bound)
+          form.fraction_digits = std::max(form.fraction_digits, static_cast<uint32_t>(bound->fraction.size() + 1));
     }
     if (bounds.none() && !form.sizes) {
       if (form.integer) return text_.integer();

@@ -2,8 +2,9 @@
 //
 // White space, where JSON allows it behind '{', '[', ',' and ':' and before '}' and ']': nothing, a space, or a line
 // break and up to kIndentMax spaces or tabs. A model cannot lose itself in it. Numbers have at most kIntegerDigits
-// digits before the point, kFractionDigits behind it and kExponentDigits in the exponent: every reader takes them.
-// Strings are valid UTF-8, escapes of surrogates come in pairs. Nothing stands before the value or behind it.
+// digits before the point, kFractionDigits behind it and kExponentDigits in the exponent, which every reader takes; a
+// schema's bounds that need more digits get them. Strings are valid UTF-8, escapes of surrogates come in pairs. Nothing
+// stands before the value or behind it.
 //
 // Thread: one at a time.
 #pragma once

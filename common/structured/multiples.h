@@ -1,7 +1,7 @@
 // Whole numbers that are multiples of a factor, digit by digit: a rule for each number of digits left and remainder so
 // far.
 //
-// Thread: one at a time. Bounds: kIntegerDigits * kFactorMax rules a factor.
+// Thread: one at a time. Bounds: as many rules a factor as the largest bound has digits, times kFactorMax.
 #pragma once
 
 #include <cstdint>

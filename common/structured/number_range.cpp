@@ -32,8 +32,34 @@ class SizeRange {
         below_(below),
         form_(form),
         integer_(form.integer) {
-    // Whole numbers: the bounds become whole ones, and belong to the range.
-    if (!integer_) return;
+    if (integer_) make_whole();
+    digits_max_ = std::max(size_t{kIntegerDigits}, least_.whole.size());
+    if (most_ && most_->whole.size() > digits_max_) most_.reset();
+  }
+
+  Expr build() {
+    if (empty_) return g_.never();
+    if (most_) {
+      const int order = compare_sizes(least_, *most_);
+      if (order > 0 || (order == 0 && (above_ || below_))) return g_.never();
+    }
+    if (form_.sizes) return form_.sizes(least_.whole, most_ ? most_->whole : std::string(digits_max_, '9'));
+    if (most_ && least_.whole == most_->whole) return with_fraction(written(least_.whole), between());
+    std::vector<Expr> choices;
+    choices.push_back(with_fraction(written(least_.whole), at_least()));
+    if (most_) choices.push_back(with_fraction(written(most_->whole), at_most()));
+    choices.push_back(with_fraction(inner_wholes(), Fraction{true, any_digits(1, 0)}));
+    return g_.choice(std::move(choices));
+  }
+
+ private:
+  struct Fraction {
+    bool may_lack;
+    Expr digits;  // behind the point, at least one
+  };
+
+  // The bounds become whole ones, and belong to the range.
+  void make_whole() {
     if (!least_.fraction.empty() || above_) increment(least_.whole);
     least_.fraction.clear();
     above_ = false;
@@ -48,28 +74,6 @@ class SizeRange {
     most_->fraction.clear();
     below_ = false;
   }
-
-  Expr build() {
-    if (empty_ || least_.whole.size() > kIntegerDigits) return g_.never();
-    if (most_ && most_->whole.size() > kIntegerDigits) most_.reset();
-    if (most_) {
-      const int order = compare_sizes(least_, *most_);
-      if (order > 0 || (order == 0 && (above_ || below_))) return g_.never();
-    }
-    if (form_.sizes) return form_.sizes(least_.whole, most_ ? most_->whole : std::string(kIntegerDigits, '9'));
-    if (most_ && least_.whole == most_->whole) return with_fraction(written(least_.whole), between());
-    std::vector<Expr> choices;
-    choices.push_back(with_fraction(written(least_.whole), at_least()));
-    if (most_) choices.push_back(with_fraction(written(most_->whole), at_most()));
-    choices.push_back(with_fraction(inner_wholes(), Fraction{true, any_digits(1, 0)}));
-    return g_.choice(std::move(choices));
-  }
-
- private:
-  struct Fraction {
-    bool may_lack;
-    Expr digits;  // behind the point, at least one
-  };
 
   static void increment(std::string& digits) {
     for (size_t i = digits.size(); i-- > 0;) {
@@ -116,7 +120,7 @@ class SizeRange {
     increment(low);
     std::vector<Expr> choices;
     const std::string high = [&] {
-      if (!most_) return std::string(kIntegerDigits, '9');
+      if (!most_) return std::string(digits_max_, '9');
       std::string whole = most_->whole;
       decrement(whole);
       return whole;
@@ -213,6 +217,7 @@ class SizeRange {
   const NumberForm& form_;
   const bool integer_;
   bool empty_ = false;
+  size_t digits_max_ = kIntegerDigits;  // before the point
 };
 
 }  // namespace

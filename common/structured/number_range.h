@@ -49,7 +49,8 @@ struct NumberForm {
   WholeSizes sizes = {};                       // integer: which sizes there are; none = all
 };
 
-// Of up to kIntegerDigits digits, no exponent. never() when nothing is within.
+// Of up to kIntegerDigits digits before the point, or as many as the bound nearer to 0 has; no exponent. never() when
+// nothing is within.
 Expr number_within(Grammar& grammar, const NumberBounds& bounds, const NumberForm& form);
 
 }  // namespace switchyard::structured

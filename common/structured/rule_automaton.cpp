@@ -6,6 +6,8 @@
 #include <map>
 #include <utility>
 
+#include "common/structured/automaton.h"
+
 namespace switchyard::structured {
 namespace {
 
@@ -254,7 +256,9 @@ Result<std::vector<RuleState>> build_rule(const Grammar& grammar, Rule rule, con
   const uint32_t start = nfa.add_node();
   const uint32_t end = nfa.build(grammar.body(rule), start);
   const auto too_large = [&] {
-    return Error{Errc::kTooLarge, fmt::format("{} is too large: more than {} states", grammar.name(rule), states_max)};
+    // The limit is of all rules together; what the others have left of it tells nobody anything.
+    return Error{Errc::kTooLarge, fmt::format("the grammar is too large: more than {} states, reached in {}",
+                                              Automaton::kStatesMax, grammar.name(rule))};
   };
   if (nfa.overflowed()) return too_large();
   SubsetConstruction construction(nfa, end, states_max, work);

@@ -43,6 +43,22 @@ const std::vector<Case>& cases() {
        {"-3", "-1", "0", "7", "99", "100", "120"},
        {"-4", "121", "-10", "-0", "1000", "130"}},
       {R"({"type":"integer","exclusiveMinimum":9,"exclusiveMaximum":12})", {"10", "11"}, {"9", "12", "1", "100"}},
+      {R"({"type":"integer","minimum":1e20,"maximum":1e21})",
+       {"100000000000000000000", "999999999999999999999"},
+       {"99999999999999999999", "1000000000000000000001", "1", "0"}},
+      {R"({"type":"number","minimum":1e20,"maximum":1e21})",
+       {"100000000000000000000", "123456789012345678901.5"},
+       {"99999999999999999999.5", "1000000000000000000000.5", "0.5"}},
+      {R"({"type":"integer","exclusiveMaximum":-999999999999999999})",
+       {"-1000000000000000000"},
+       {"-999999999999999999", "-1", "1000000000000000000"}},
+      {R"({"type":"integer","minimum":1e20,"multipleOf":7})",
+       {"100000000000000000005"},
+       {"100000000000000000000", "7"}},
+      {R"({"type":"number","exclusiveMinimum":1e-20,"exclusiveMaximum":2e-20})",
+       {"0.000000000000000000015"},
+       {"0.00000000000000000001", "0.00000000000000000002", "0", "0.5"}},
+      {R"({"type":"integer","maximum":1e21})", {"999999999999999999", "-5"}, {"1000000000000000000001"}},
       {R"({"type":"integer","minimum":2.5})", {"3", "10", "999999999999999999"}, {"2", "-3", "0"}},
       {R"({"type":"integer","maximum":-17})", {"-17", "-18", "-20", "-100"}, {"-16", "0", "17", "-2"}},
       {R"({"type":"number","minimum":0,"maximum":1})",
@@ -329,6 +345,26 @@ TEST(JsonSchema, HostileSchemasEndInAnError) {
   for (const std::string& text : {deep, loop, chain, long_string, many_names, many_dependencies, knot})
     EXPECT_FALSE(compile(schema(text.c_str())).ok()) << text.substr(0, 100);
   EXPECT_TRUE(compile(schema(product.c_str())).ok());
+}
+
+TEST(JsonSchema, ARefusalOfWhatIsTooLargeNamesTheWholeLimit) {
+  std::string flat = R"({"type":"object","properties":{)";
+  for (int i = 0; i < 10000; ++i) flat += fmt::format(R"({}"p{}":{{"type":"string"}})", i == 0 ? "" : ",", i);
+  flat += "}}";
+  std::string nested = R"({"type":"object","properties":{)";
+  for (int i = 0; i < 12; ++i) {
+    nested += fmt::format(R"({}"o{}":{{"type":"object","properties":{{)", i == 0 ? "" : ",", i);
+    for (int j = 0; j < 600; ++j)
+      nested += fmt::format(R"({}"a_property_of_a_long_name_{}":{{"type":"null"}})", j == 0 ? "" : ",", j);
+    nested += "}}";
+  }
+  nested += "}}";
+  for (const auto& [text, want] :
+       {std::pair(flat, "more than 2000 properties"), std::pair(nested, "more than 200000 states")}) {
+    const auto result = compile(schema(text.c_str()));
+    ASSERT_FALSE(result.ok());
+    EXPECT_NE(result.error().message.find(want), std::string::npos) << result.error().message;
+  }
 }
 
 }  // namespace
