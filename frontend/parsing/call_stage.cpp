@@ -13,7 +13,7 @@ using Kind = CallState::Kind;
 }  // namespace
 
 CallStage::CallStage(const CallGrammar& grammar, const ParameterTypes& types, std::string name, Output& output)
-    : grammar_(grammar), types_(types), fixed_name_(std::move(name)), output_(output) {
+    : grammar_(grammar), types_(types), output_(output), name_(std::move(name)) {
   std::vector<std::string_view> literals;
   for (const auto& opening : grammar.openings) literals.push_back(opening.literal);
   openings_ = MarkerScan(literals);
@@ -73,6 +73,7 @@ void CallStage::enter(uint8_t state) {
   scans_[state].reset();
   json_.reset();
   object_.reset();
+  held_.clear();
 }
 
 void CallStage::push_literal(char c) {
@@ -106,8 +107,7 @@ void CallStage::push_arguments(char c) {
   const JsonScan::State state = json_.push(c);
   if (first && state == JsonScan::State::kMore && !json_.begun()) return;  // white space
   if (state == JsonScan::State::kBroken || (first && c != '{')) return give_up(1);
-  if (!begun_) begin_call(fixed_name_);
-  add_arguments({&c, 1});
+  add_json({&c, 1});
   if (state != JsonScan::State::kDone) return;
   complete_ = true;
   take(grammar_.states[state_].edges[0]);
@@ -119,9 +119,9 @@ void CallStage::push_object(char c) {
   if (state == CallObject::State::kBroken) return give_up(1);
   if (object_.has_name() && !begun_) {
     if (!is_function_name(object_.name())) return give_up(1);
-    begin_call(object_.name());
+    name_ = object_.name();
   }
-  if (!piece.empty()) add_arguments(piece);
+  if (!piece.empty()) add_json(piece);
   if (state != CallObject::State::kDone) return;
   complete_ = true;
   take(grammar_.states[state_].edges[0]);
@@ -144,12 +144,14 @@ bool CallStage::act(CallAction action) {
     case CallAction::kName: {
       const std::string name(trim(read_));
       if (!is_function_name(name)) return false;
-      begin_call(name);
+      name_ = name;
+      sent_ = raw_.size();
       return true;
     }
     case CallAction::kKey:
     case CallAction::kTextKey:
     case CallAction::kJsonKey:
+      if (!begun_) begin_call();
       key_ = trim(read_);
       key_kind_ = action;
       return true;
@@ -159,13 +161,22 @@ bool CallStage::act(CallAction action) {
   return true;
 }
 
-void CallStage::begin_call(const std::string& name) {
-  name_ = name;
+void CallStage::begin_call() {
   begun_ = true;
   complete_ = false;
   parameter_count_ = 0;
-  sent_ = raw_.size();
-  output_.call_begin(name);
+  output_.call_begin(name_);
+}
+
+// What has been read of the arguments is valid JSON: behind the brace, a key or the other brace.
+void CallStage::add_json(std::string_view piece) {
+  if (!begun_) {
+    held_ += piece;
+    if (held_.size() == 1 || is_space(held_.back())) return;
+    begin_call();
+    piece = held_;
+  }
+  add_arguments(piece);
 }
 
 void CallStage::add_arguments(std::string_view piece) {
@@ -190,6 +201,7 @@ void CallStage::add_parameter() {
 }
 
 void CallStage::end_call() {
+  if (!begun_) begin_call();
   if (!complete_) add_arguments(parameter_count_ == 0 ? "{}" : "}");
   output_.call_end();
   begun_ = complete_ = false;

@@ -1,7 +1,8 @@
 // Finds calls in text as a CallGrammar says and writes text and calls to an Output.
 //
 // - What does not follow the grammar is text, and is searched for calls again: nothing the model wrote is lost. If the
-//   call had begun, it is broken (event.h). A call whose arguments are complete stays one, whatever follows.
+//   call had begun, it is broken (event.h). It begins with the first key of its arguments, or with their end: most of
+//   what is malformed shows before. A call whose arguments are complete stays one, whatever follows.
 // - A call whose arguments are complete when the text ends is complete, also without its closing marker: the token that
 //   ends the sequence often stands in its place.
 // - White space before an opening marker, between calls and behind them is layout, not content.
@@ -40,7 +41,8 @@ class CallStage final : public Stage {
   void take(const CallEdge& edge);
   bool act(CallAction action);
   void enter(uint8_t state);
-  void begin_call(const std::string& name);
+  void begin_call();
+  void add_json(std::string_view piece);
   void add_arguments(std::string_view piece);
   void add_parameter();
   void end_call();
@@ -50,7 +52,6 @@ class CallStage final : public Stage {
 
   const CallGrammar& grammar_;
   const ParameterTypes& types_;
-  const std::string fixed_name_;
   Output& output_;
   std::vector<MarkerScan> scans_;  // (states) of those that capture
   MarkerScan openings_;
@@ -64,7 +65,8 @@ class CallStage final : public Stage {
   std::string read_;  // by the state: a literal's beginning, or what is captured
   JsonScan json_;
   CallObject object_;
-  // Of the call that has begun.
+  std::string held_;  // JSON arguments of a call that has not begun
+  // Of the call, which begins for the output with the first key of its arguments, or their end.
   bool begun_ = false;
   bool complete_ = false;
   size_t sent_ = 0;  // bytes of raw_ that the output knows

@@ -77,6 +77,8 @@ void HarmonyStage::begin_body() {
   raw_ = std::exchange(header_, {});
   if (to_function && parse_calls_ && is_function_name(name_)) {
     json_.reset();
+    held_.clear();
+    call_begun_ = false;
     body_ = Body::kCall;
   } else if (to_function) {
     begin(Body::kContent);
@@ -130,9 +132,12 @@ void HarmonyStage::call_byte(char c) {
     call_failed();
     return body_text({&c, 1});
   }
-  if (first) output_.call_begin(name_);
-  output_.arguments({&c, 1});
   raw_ += c;
+  held_ += c;
+  if (!call_begun_ && (first || is_space(c))) return;  // begins as in CallStage: with a key, or the other brace
+  if (!call_begun_) output_.call_begin(name_);
+  call_begun_ = true;
+  output_.arguments(std::exchange(held_, {}));
   if (state != JsonScan::State::kDone) return;
   output_.call_end();
   body_ = Body::kBehindCall;
@@ -141,7 +146,7 @@ void HarmonyStage::call_byte(char c) {
 // What was written of the call is text, and what follows as well.
 void HarmonyStage::call_failed() {
   begin(Body::kContent);
-  if (json_.begun()) {
+  if (call_begun_) {
     answered_ = true;
     newline_due_ = false;
     output_.call_broken(raw_, 0);

@@ -61,6 +61,8 @@ class HarmonyStage final : public Stage {
   // Of a call.
   std::string name_;
   std::string raw_;
+  std::string held_;  // of its arguments, until it begins
+  bool call_begun_ = false;
   JsonScan json_;
 };
 

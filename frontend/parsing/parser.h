@@ -3,9 +3,10 @@
 // The text comes in pieces, cut anywhere between characters; the events, neighbours of one kind joined, do not depend
 // on the cuts. So one parser serves streams and whole answers (message.h), and both say the same.
 //
-// Malformed calls: what does not have the format's form before a name is known is text. If a call turns out broken
-// later (arguments that are no JSON, an answer that ends within them), its pieces are already out: kCallBroken says so.
-// Streams leave the pieces standing and go on with the rest as content; whole answers have the call's text as content.
+// Malformed calls: what does not have the format's form up to the arguments' first key is text. If a call turns out
+// broken later (arguments that are no JSON, an answer that ends within them), its pieces are already out: kCallBroken
+// says so. Streams leave the pieces standing and go on with the rest as content; whole answers have the call's text as
+// content.
 //
 // Thread: one at a time. Time: linear in the text. Memory: the current call's text, or what can yet become a marker.
 #pragma once

@@ -91,8 +91,8 @@ std::string read(std::string_view calls, std::string_view text) {
 
 TEST(Parser, ArgumentsComeAsTheModelWritesThem) {
   Parser parser(options_for("hermes", ""));
-  EXPECT_EQ(to_text(parser.push("<tool_call>\n{\"name\": \"f\"")), "begin 0 [f] 0\n");
-  EXPECT_EQ(to_text(parser.push(", \"arguments\": {\"a\"")), "arguments 0 [{\"a\"] 0\n");
+  EXPECT_EQ(to_text(parser.push("<tool_call>\n{\"name\": \"f\"")), "");
+  EXPECT_EQ(to_text(parser.push(", \"arguments\": {\"a\"")), "begin 0 [f] 0\narguments 0 [{\"a\"] 0\n");
   EXPECT_EQ(to_text(parser.push(":1")), "arguments 0 [:1] 0\n");
   EXPECT_EQ(to_text(parser.push("}")), "arguments 0 [}] 0\n");
   EXPECT_EQ(to_text(parser.push("}\n</tool_call>")), "end 0 [] 0\n");
@@ -102,8 +102,8 @@ TEST(Parser, ArgumentsComeAsTheModelWritesThem) {
 
 TEST(Parser, ParametersComeWhenTheyAreComplete) {
   Parser parser(options_for("qwen3_coder", ""));
-  EXPECT_EQ(to_text(parser.push("<tool_call>\n<function=f>")), "begin 0 [f] 0\n");
-  EXPECT_EQ(to_text(parser.push("<parameter=a>x")), "");
+  EXPECT_EQ(to_text(parser.push("<tool_call>\n<function=f>")), "");
+  EXPECT_EQ(to_text(parser.push("<parameter=a>x")), "begin 0 [f] 0\n");
   EXPECT_EQ(to_text(parser.push("</parameter>")), "arguments 0 [{\"a\": \"x\"] 0\n");
   EXPECT_EQ(to_text(parser.push("</function>")), "arguments 0 [}] 0\nend 0 [] 0\n");
 }
@@ -146,6 +146,30 @@ TEST(Parser, ACallWithCompleteArgumentsNeedsNoClosingMarker) {
   EXPECT_EQ(read("hermes", call + call + " and so on"), "content [and so on] reasoning [] f ({}) f ({})");
 }
 
+TEST(Parser, ACallThatIsMalformedBeforeItsFirstKeyIsTextInAStreamToo) {
+  const std::vector<std::pair<const char*, std::string>> texts = {
+      {"hermes", "<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {bad}\n</tool_call>"},
+      {"hermes", "<tool_call>{\"name\": \"f\", \"arguments\": { 'a': 1}}</tool_call>"},
+      {"hermes", "<tool_call>{\"name\": \"f\", \"arguments\": { "},
+      {"hermes", "<tool_call>{\"arguments\": {\"a\": 1}, \"name\": \"f g\"}</tool_call>"},
+      {"mistral", "[TOOL_CALLS]f[ARGS]{bad}"},
+      {"mistral", "[TOOL_CALLS]f{,}"},
+      {"mistral", "[TOOL_CALLS][{\"name\": \"f\", \"arguments\": {bad}}]"},
+      {"deepseek_v31", "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>f<｜tool▁sep｜>{x<｜tool▁call▁end｜>"},
+      {"qwen3_coder", "<tool_call>\n<function=f>\nno parameter</function>"},
+      {"glm45", "<tool_call>f\nno key</tool_call>"}};
+  for (const auto& [format, text] : texts) {
+    const auto events = events_of(options_for(format, ""), text);
+    EXPECT_EQ(to_text(streamed(events)), "content [" + text + "] reasoning []") << format;
+    EXPECT_EQ(to_text(message_of(options_for(format, ""), text)), "content [" + text + "] reasoning []") << format;
+  }
+  const std::string header = "<|channel|>commentary to=functions.f <|constrain|>json<|message|>";
+  for (const char* arguments : {"{bad}", "{ ", "{\n'a'}"}) {
+    EXPECT_EQ(to_text(streamed(events_of(options_for("openai", "openai_gptoss"), header + arguments + "<|call|>"))),
+              "content [" + header + arguments + "] reasoning []");
+  }
+}
+
 TEST(Parser, ABrokenCallSaysWhatOfItWasNotSent) {
   auto events = events_of(options_for("hermes", ""), "<tool_call>{\"name\": \"f\", \"arguments\": {\"a\": 1,,}} b");
   EXPECT_EQ(to_text(events),
@@ -156,6 +180,8 @@ TEST(Parser, ABrokenCallSaysWhatOfItWasNotSent) {
   events =
       events_of(options_for("glm45", ""), "<tool_call>f\n<arg_key>a</arg_key>\n<arg_value>5</arg_value><arg_key>b");
   EXPECT_EQ(to_text(streamed(events)), "content [<arg_key>b] reasoning [] f ({\"a\": 5) incomplete");
+  events = events_of(options_for("glm45", ""), "<tool_call>f\n<arg_key>a</arg_key>\n<arg_value>5");
+  EXPECT_EQ(to_text(streamed(events)), "content [<arg_key>a</arg_key>\n<arg_value>5] reasoning [] f () incomplete");
 }
 
 TEST(Parser, ArgumentsMayBeAbsentNullOrText) {
@@ -286,7 +312,7 @@ TEST(ConstrainedCalls, ANamedFunctionsArgumentsAreTheWholeAnswer) {
   EXPECT_EQ(to_text(message_of(options, "{\"city\": \"Pa")), "content [{\"city\": \"Pa] reasoning []");
   EXPECT_EQ(to_text(message_of(options, "Paris")), "content [Paris] reasoning []");
   Parser parser(options);
-  EXPECT_EQ(to_text(parser.push("{")), "begin 0 [get_weather] 0\narguments 0 [{] 0\n");
+  EXPECT_EQ(to_text(parser.push("{\"")), "begin 0 [get_weather] 0\narguments 0 [{\"] 0\n");
 }
 
 }  // namespace
