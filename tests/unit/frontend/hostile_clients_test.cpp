@@ -35,7 +35,7 @@ TEST(HostileClients, ChunkedBodiesWhoseFieldsOrExtensionsDoNotEndAreRefused) {
     EXPECT_EQ(client.read().status, 431) << begin;
     EXPECT_TRUE(client.wait_closed());
   }
-  EXPECT_LT(peak_bytes() - before, 16U << 20);
+  EXPECT_LT(peak_bytes() - before, kMemoryScale * (16U << 20));
   EXPECT_EQ(call(http.port(), "GET", "/echo").status, 200);
 }
 
@@ -53,7 +53,7 @@ TEST(HostileClients, AClientThatSendsAnOversizedBodyToItsEndStillSeesTheRefusal)
       ASSERT_TRUE(client.send(chunked ? "10000\r\n" + piece + "\r\n" : piece)) << sent;
     EXPECT_EQ(client.read().status, 413);
   }
-  EXPECT_LT(peak_bytes() - before, 32U << 20);
+  EXPECT_LT(peak_bytes() - before, kMemoryScale * (32U << 20));
 }
 
 TEST(HostileClients, WhatIsNotHttpIsRefusedAndNothingIsServedAfterIt) {
@@ -138,7 +138,7 @@ TEST(HostileClients, AHeadOfTenMegabytesIsRefusedInBoundedMemory) {
     EXPECT_TRUE(answer.status == 431 || (begin.empty() && answer.status == 400)) << begin << answer.status;
     EXPECT_TRUE(client.wait_closed());
   }
-  EXPECT_LT(peak_bytes() - before, 8U << 20);
+  EXPECT_LT(peak_bytes() - before, kMemoryScale * (8U << 20));
   EXPECT_EQ(call(http.port(), "GET", "/echo").status, 200);
 }
 
@@ -169,7 +169,7 @@ TEST(HostileClients, PipelinedRequestsBehindAnAnswerInTheMakingWaitInTheNetwork)
   EXPECT_EQ(client.read().body, "held");
   for (size_t i = 0; i < count; ++i) ASSERT_EQ(client.read().body, "POST /echo? " + body) << i;
   sending.join();
-  EXPECT_LT(peak_bytes() - before, 16U << 20);
+  EXPECT_LT(peak_bytes() - before, kMemoryScale * (16U << 20));
 }
 
 // Connections that begin a head, some with nothing and some with a part of it, and stay.

@@ -98,4 +98,11 @@ inline size_t peak_bytes() {
   return 0;
 }
 
+// What a limit of memory is multiplied by: sanitizers hold freed memory back, and more beside every allocation.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr size_t kMemoryScale = 8;
+#else
+inline constexpr size_t kMemoryScale = 1;
+#endif
+
 }  // namespace switchyard::frontend
