@@ -72,7 +72,7 @@ eval: deps build
 
 # Unit tests under AddressSanitizer and UndefinedBehaviorSanitizer, and those of threads and sockets under ThreadSanitizer, but for the
 # emulation of CUDA's grid: its fibers are one thread, on stacks that ThreadSanitizer does not follow.
-tsan_folders = $(patsubst tests/unit/%/CMakeLists.txt,%,$(wildcard $(addsuffix /CMakeLists.txt,$(addprefix tests/unit/,net kernels scheduler exchange coordinator http))))
+tsan_folders = $(patsubst tests/unit/%/CMakeLists.txt,%,$(wildcard $(addsuffix /CMakeLists.txt,$(addprefix tests/unit/,net kernels scheduler exchange coordinator frontend))))
 sanitize: deps
 	cmake --preset asan && cmake --build build-asan --target tests/unit/all
 	ASAN_OPTIONS=quarantine_size_mb=8 LSAN_OPTIONS=suppressions=$(CURDIR)/tests/lsan.supp ctest --test-dir build-asan/tests/unit -j2 --output-on-failure
