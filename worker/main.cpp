@@ -203,6 +203,10 @@ Status serve(const config::ClusterConfig& config, const MpiWorld& world, uint32_
     return Error{Errc::kInvalid, fmt::format("started with {} ranks, but worker.data_parallel_size is {}", world.size,
                                              config.worker.data_parallel_size)};
   }
+  if (world.rank >= world.size) {
+    return Error{Errc::kInvalid,
+                 fmt::format("started as rank {}, but worker.data_parallel_size is {}", world.rank, world.size)};
+  }
   if (group >= config.worker.groups) {
     return Error{Errc::kInvalid,
                  fmt::format("started as group {}, but worker.groups is {}", group, config.worker.groups)};

@@ -394,6 +394,16 @@ class ServerImpl final : public Server {
       to.members.push_back({rank.rank_id() - first_id, rank.host(), static_cast<uint16_t>(rank.port()),
                             static_cast<uint16_t>(rank.exchange_port())});
     }
+    if (from.prepare()) return to;
+    for (const auto& layer : to.rank_of_expert) {
+      for (const uint32_t index : layer) {
+        const bool there = std::any_of(to.members.begin(), to.members.end(),
+                                       [&](const RankAssignment::Member& member) { return member.index == index; });
+        if (!there)
+          return Error{Errc::kInvalid,
+                       fmt::format("epoch {} gives experts to rank {}, who takes no part", to.epoch, first_id + index)};
+      }
+    }
     return to;
   }
 

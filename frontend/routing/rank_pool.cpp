@@ -192,9 +192,8 @@ class NetRankPool final : public RankPool {
     return broken;
   }
 
-  // A group that lost a rank steps no more, and MPI takes seconds to end it: what its other ranks have goes to a whole
-  // group at once, if there is one.
-  // Ranks that are no MPI job go on without those that they lost.
+  // A group of one MPI job that lost a rank steps no more, and MPI takes seconds to end it: what its other ranks have
+  // goes to a whole group at once, if there is one. Other groups go on without the rank.
   void leave_group(uint32_t group) {
     if (config_.worker.exchange != "mpi") return;
     const auto broken = broken_groups();

@@ -15,12 +15,11 @@ import pathlib
 import random
 import signal
 import sys
-import tempfile
 import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "cluster"))
-from cluster import Cluster, free_port, wait_for  # noqa: E402
+from cluster import Cluster, wait_for  # noqa: E402
 
 
 class Stream:
@@ -142,28 +141,22 @@ def main():
     for kind, count in (("rank killed", a.kills), ("rank stopped", a.stops), ("coordinator killed", a.coordinator_kills)):
         if count == 0:
             continue
-        admin = free_port()
-        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as yaml:
-            yaml.write(f"model: {{path: {a.model.resolve()}}}\nheartbeat_ms: 200\nworker: {{data_parallel_size: {a.ranks}, kv_cache_memory_mib: 256, threads_per_rank: 1}}\n"
-                       f"frontend: {{port: 0}}\ncoordinator: {{admin_port: {admin}}}\nlog: {{level: warn}}\n")
-            yaml.flush()
-            cluster = Cluster("up", yaml.name)
-            with cluster:
-                cluster.wait_ready()
-                cluster.admin_port = admin
-                wait_for(lambda: states(cluster) == ["live"] * a.ranks, 60, "all ranks are live")
-                port = cluster.view()["frontends"][0]["port"]
-                with Load(port, vocabulary, a.streams, a.tokens, a.seed) as load:
-                    at, detected, whole = faults(cluster, load, kind, count, a.ranks, random.Random(a.seed))
-                # Restarts are bounded: so many deaths of one process within ten minutes, and it is given up.
-                pauses = [p for moment in at for p in (s.pause(moment) for s in load.finished) if p is not None]
-                print(json.dumps({
-                    "fault": kind, "times": count, "ranks": a.ranks, "streams": len(load.finished), "lost": len(load.lost()), "different": len(load.different()),
-                    "noticed s": {"p50": percentile(detected, 0.5), "max": percentile(detected, 1)},
-                    "pause s": {"p50": percentile(pauses, 0.5), "p99": percentile(pauses, 0.99), "max": percentile(pauses, 1), "streams": len(pauses)},
-                    "whole again s": {"p50": percentile(whole, 0.5), "max": percentile(whole, 1)}}), flush=True)
-                for stream in load.lost()[:3]:
-                    print("  lost:", stream.error or "no end", flush=True)
+        config = (f"model: {{path: {a.model.resolve()}}}\nheartbeat_ms: 200\nworker: {{data_parallel_size: {a.ranks}, kv_cache_memory_mib: 256, threads_per_rank: 1}}\n"
+                  "frontend: {port: 0}\nlog: {level: warn}")
+        with Cluster.up(config) as cluster:
+            wait_for(lambda: states(cluster) == ["live"] * a.ranks, 60, "all ranks are live")
+            port = cluster.view()["frontends"][0]["port"]
+            with Load(port, vocabulary, a.streams, a.tokens, a.seed) as load:
+                at, detected, whole = faults(cluster, load, kind, count, a.ranks, random.Random(a.seed))
+            # Restarts are bounded: so many deaths of one process within ten minutes, and it is given up.
+            pauses = [p for moment in at for p in (s.pause(moment) for s in load.finished) if p is not None]
+            print(json.dumps({
+                "fault": kind, "times": count, "ranks": a.ranks, "streams": len(load.finished), "lost": len(load.lost()), "different": len(load.different()),
+                "noticed s": {"p50": percentile(detected, 0.5), "max": percentile(detected, 1)},
+                "pause s": {"p50": percentile(pauses, 0.5), "p99": percentile(pauses, 0.99), "max": percentile(pauses, 1), "streams": len(pauses)},
+                "whole again s": {"p50": percentile(whole, 0.5), "max": percentile(whole, 1)}}), flush=True)
+            for stream in load.lost()[:3]:
+                print("  lost:", stream.error or "no end", flush=True)
 
 
 if __name__ == "__main__":

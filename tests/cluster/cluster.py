@@ -74,6 +74,22 @@ class Cluster:
         cluster.port, cluster.admin_port = port, admin
         return cluster
 
+    @classmethod
+    def up(cls, config):
+        """From a file of this text; ready. It names no admin port."""
+        admin = free_port()
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as yaml:
+            yaml.write(f"{config}\ncoordinator: {{admin_port: {admin}}}\n")
+            yaml.flush()
+            cluster = cls("up", yaml.name)
+            try:
+                cluster.wait_ready()
+            except BaseException:
+                cluster.__exit__()
+                raise
+        cluster.admin_port = admin
+        return cluster
+
     def __enter__(self):
         return self
 

@@ -6,12 +6,11 @@ import concurrent.futures
 import json
 import os
 import signal
-import tempfile
 import threading
 import time
 import unittest
 
-from cluster import GOLDEN, Cluster, free_port, wait_for
+from cluster import GOLDEN, Cluster, wait_for
 from golden import Golden
 from streams import Stream, post, replays
 
@@ -26,16 +25,10 @@ PROMPTS = Golden(MODEL).greedy()[:3]
 
 class Groups(unittest.TestCase):
     def serve(self, groups=GROUPS, ranks=RANKS, frontends=FRONTENDS):
-        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as yaml:
-            admin = free_port()
-            yaml.write(f"model: {{path: {GOLDEN / MODEL}, dtype: float32}}\nheartbeat_ms: 200\n"
-                       f"worker: {{groups: {groups}, data_parallel_size: {ranks}, kv_cache_memory_mib: 64}}\n"
-                       f"frontend: {{port: 0, count: {frontends}}}\ncoordinator: {{admin_port: {admin}}}\n")
-            yaml.flush()
-            cluster = Cluster("up", yaml.name)
-            self.addCleanup(cluster.__exit__)
-            cluster.wait_ready()
-        cluster.admin_port = admin
+        cluster = Cluster.up(f"model: {{path: {GOLDEN / MODEL}, dtype: float32}}\nheartbeat_ms: 200\n"
+                             f"worker: {{groups: {groups}, data_parallel_size: {ranks}, kv_cache_memory_mib: 64}}\n"
+                             f"frontend: {{port: 0, count: {frontends}}}")
+        self.addCleanup(cluster.__exit__)
         wait_for(lambda: self.live(cluster) == groups * ranks, 30, "all ranks are live")
         wait_for(lambda: len(cluster.view()["frontends"]) == frontends, 30, "all frontends are known")
         cluster.ports = [frontend["port"] for frontend in cluster.view()["frontends"]]

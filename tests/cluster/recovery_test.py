@@ -5,11 +5,10 @@ Method: a cluster of real processes under load; kill -9. What streams hold comes
 import concurrent.futures
 import os
 import signal
-import tempfile
 import threading
 import unittest
 
-from cluster import GOLDEN, Cluster, free_port, wait_for
+from cluster import GOLDEN, Cluster, wait_for
 from golden import Golden
 from streams import Stream, post, replays
 
@@ -22,16 +21,10 @@ PROMPTS = Golden(MODEL).greedy()[:3]
 
 class Recovery(unittest.TestCase):
     def serve(self, frontends=1):
-        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as yaml:
-            admin = free_port()
-            yaml.write(f"model: {{path: {GOLDEN / MODEL}, dtype: float32}}\nheartbeat_ms: 200\n"
-                       f"worker: {{data_parallel_size: {RANKS}, kv_cache_memory_mib: 64}}\n"
-                       f"frontend: {{port: 0, count: {frontends}}}\ncoordinator: {{admin_port: {admin}}}\n")
-            yaml.flush()
-            cluster = Cluster("up", yaml.name)
-            self.addCleanup(cluster.__exit__)
-            cluster.wait_ready()
-        cluster.admin_port = admin
+        cluster = Cluster.up(f"model: {{path: {GOLDEN / MODEL}, dtype: float32}}\nheartbeat_ms: 200\n"
+                             f"worker: {{data_parallel_size: {RANKS}, kv_cache_memory_mib: 64}}\n"
+                             f"frontend: {{port: 0, count: {frontends}}}")
+        self.addCleanup(cluster.__exit__)
         self.wait_whole(cluster, frontends)
         cluster.ports = [frontend["port"] for frontend in cluster.view()["frontends"]]
         return cluster
