@@ -136,15 +136,24 @@ class Recovery(unittest.TestCase):
         victim = next(f for f in cluster.view()["frontends"] if f["port"] == cluster.ports[1])
 
         def kill_a_frontend():
-            with concurrent.futures.ThreadPoolExecutor(8) as pool:
-                lost = [pool.submit(lambda: Stream(cluster.ports[1], 0, PROMPTS[0][0], LONG)) for _ in range(8)]
-                wait_for(lambda: self.running(cluster, cluster.ports[1]), 30, "streams through the victim")
-                os.kill(victim["pid"], signal.SIGKILL)
-                for stream in lost:
+            killed = threading.Event()
+
+            def ask():
+                while not killed.is_set():
                     try:
-                        stream.result(timeout=30)
+                        Stream(cluster.ports[1], 0, PROMPTS[0][0], LONG)
                     except OSError:
-                        pass  # its client sees the connection break
+                        return  # the client sees the connection break
+
+            with concurrent.futures.ThreadPoolExecutor(4) as pool:
+                clients = [pool.submit(ask) for _ in range(4)]
+                try:
+                    wait_for(lambda: self.running(cluster, cluster.ports[1]), 30, "streams through the victim")
+                    os.kill(victim["pid"], signal.SIGKILL)
+                finally:
+                    killed.set()
+                for client in clients:
+                    client.result()
             wait_for(lambda: victim["pid"] not in {f["pid"] for f in cluster.view()["frontends"]}, 30, "its death is seen")
             self.wait_whole(cluster, frontends=2)
 
