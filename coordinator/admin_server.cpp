@@ -105,12 +105,12 @@ class Server final : public AdminServer {
     for (const auto& session : sessions) session->close();
   }
 
-  AdminReply handle(const std::string& path, std::string_view authorization) const {
-    if (!api_key_.empty() && path != "/health" && !authorized(authorization, api_key_)) {
+  AdminReply handle(const AdminRequest& request, std::string_view authorization) const {
+    if (!api_key_.empty() && request.path != "/health" && !authorized(authorization, api_key_)) {
       return admin_error(401, "A bearer key is needed: Authorization: Bearer KEY, as in coordinator.admin_api_key.",
                          "invalid_api_key");
     }
-    return handler_(path);
+    return handler_(request);
   }
   void ended(const std::shared_ptr<Session>& session) { sessions_.erase(session); }
   // False once stopped. Sessions hold it: their completions may come when the server is gone.
@@ -156,7 +156,7 @@ void Session::read() {
                           [self = shared_from_this(), alive = server_.alive()](const beast::error_code& error, size_t) {
                             if (!*alive) return;
                             if (error) return self->refuse(error);
-                            // Nobody here wants a body, and Beast (1.81) fails an assertion, and with it the process,
+                            // Beast (1.81) fails an assertion, and with it the process,
                             // on an empty chunked one that comes in parts.
                             if (self->parser_->chunked())
                               return self->reply(admin_error(411, "A body needs a Content-Length.", "length_required"),
@@ -189,14 +189,14 @@ void Session::refuse(const beast::error_code& error) {
 void Session::answer() {
   const auto& request = parser_->get();
   const bool head = request.method() == http::verb::head;
-  std::string path(request.target());
-  path.resize(std::min(path.find('?'), path.size()));
+  AdminRequest asked{request.method() == http::verb::post, std::string(request.target()), request.body()};
+  asked.path.resize(std::min(asked.path.find('?'), asked.path.size()));
   const auto authorization = request[http::field::authorization];
   AdminReply answer;
-  if (request.method() != http::verb::get && !head) {
-    answer = admin_error(405, "Only GET is answered here.", "method_not_allowed");
+  if (request.method() != http::verb::get && !head && !asked.is_post) {
+    answer = admin_error(405, "Only GET and POST are answered here.", "method_not_allowed");
   } else {
-    answer = server_.handle(path, {authorization.data(), authorization.size()});
+    answer = server_.handle(asked, {authorization.data(), authorization.size()});
   }
   reply(std::move(answer), request.keep_alive(), head);
 }
@@ -206,7 +206,7 @@ void Session::reply(AdminReply answer, bool keep_alive, bool head) {
   response.set(http::field::server, "switchyard-coordinator");
   response.set(http::field::content_type, answer.content_type);
   if (answer.status == 401) response.set(http::field::www_authenticate, "Bearer");
-  if (answer.status == 405) response.set(http::field::allow, "GET, HEAD");
+  if (answer.status == 405) response.set(http::field::allow, "GET, HEAD, POST");
   response.keep_alive(keep_alive);
   response.content_length(answer.body.size());
   if (!head) response.body() = std::move(answer.body);

@@ -1,4 +1,4 @@
-// A small HTTP/1.1 server for people, scripts and Prometheus; GET only.
+// A small HTTP/1.1 server for people, scripts and Prometheus.
 //
 // Thread: the handler runs on the given event loop's thread and must not block. Bounded: connections, header and body
 // bytes, time per request.
@@ -17,6 +17,11 @@ class io_context;
 
 namespace switchyard::coordinator {
 
+struct AdminRequest {
+  bool is_post = false;  // else GET or HEAD; others are not handed on
+  std::string path;      // without the query
+  std::string body;
+};
 struct AdminReply {
   unsigned status = 200;
   std::string content_type = "application/json";
@@ -28,8 +33,7 @@ AdminReply admin_error(unsigned status, const std::string& message, const std::s
 
 class AdminServer {
  public:
-  // path: without the query.
-  using Handler = std::function<AdminReply(const std::string& path)>;
+  using Handler = std::function<AdminReply(const AdminRequest& request)>;
 
   // Port 0 = any free one. api_key: if not empty, all paths but /health want "Authorization: Bearer KEY" and answer 401
   // without. Call before the loop's thread can be in the handler's data, or from that thread.

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <boost/json.hpp>
 #include <future>
 #include <map>
 #include <utility>
@@ -76,10 +77,14 @@ class CoordinatorImpl final : public Coordinator {
   // So that frontends keep their clients' limits together.
   void pass_on_key_uses(const net::ConnectionPtr& from, const wire::FrontendReport& report);
   void on_close(const net::ConnectionPtr& connection);
+  // Ranks of an MPI job end together: when one leaves, all drain.
+  void drain_with(const Rank& leaving);
   void tick();
   void settle();
   void send_routing(bool always);
-  AdminReply answer(const std::string& path) const;
+  bool send_drain(ConnectionId connection) const;
+  AdminReply answer(const AdminRequest& request) const;
+  AdminReply drain(const std::string& body) const;
 
   const config::ClusterConfig config_;
   const ModelFacts model_;
@@ -101,9 +106,9 @@ Status CoordinatorImpl::begin(const std::string& secret) {
   // The admin port first: when ranks can come in, both are there. On the net thread, whose data its handler reads.
   std::promise<Status> listening;
   service_->post([&] {
-    auto admin =
-        AdminServer::start(service_->io_context(), config_.coordinator.admin_host, config_.coordinator.admin_port,
-                           config_.coordinator.admin_api_key, [this](const std::string& path) { return answer(path); });
+    auto admin = AdminServer::start(service_->io_context(), config_.coordinator.admin_host,
+                                    config_.coordinator.admin_port, config_.coordinator.admin_api_key,
+                                    [this](const AdminRequest& request) { return answer(request); });
     if (!admin.ok()) return listening.set_value(admin.error());
     admin_ = std::move(admin).value();
     listening.set_value({});
@@ -134,6 +139,9 @@ void CoordinatorImpl::on_frame(const net::ConnectionPtr& from, wire::Frame& fram
     case wire::Frame::kFrontendReport:
       if (role == wire::ROLE_FRONTEND && membership_.report(from->id(), frame.frontend_report()).ok())
         return pass_on_key_uses(from, frame.frontend_report());
+      break;
+    case wire::Frame::kLauncherReport:
+      if (role == wire::ROLE_LAUNCHER) return membership_.report(from->id(), frame.launcher_report());
       break;
     default: break;
   }
@@ -171,12 +179,15 @@ void CoordinatorImpl::on_register_rank(const net::ConnectionPtr& from, const wir
 
 void CoordinatorImpl::on_rank_report(const net::ConnectionPtr& from, const wire::RankReport& report) {
   const auto now = steady_clock::now();
+  const Rank* rank = membership_.rank_of(from->id());
+  const bool leaves = report.state() == wire::RANK_LEAVING && rank != nullptr && rank->state != wire::RANK_LEAVING;
   if (!membership_.report(from->id(), report, now).ok()) {
     // A rank that was found dead and went on, or a rank that was replaced: it shall register again.
     from->close();
     return;
   }
-  const uint32_t rank_id = membership_.rank_of(from->id())->rank_id;
+  if (leaves) drain_with(*rank);
+  const uint32_t rank_id = rank->rank_id;
   const uint32_t group_size = membership_.placement().rank_count;
   if (!report.expert_tokens().empty() &&
       !loads_[rank_id / group_size].update(
@@ -215,6 +226,20 @@ void CoordinatorImpl::on_close(const net::ConnectionPtr& connection) {
   settle();
 }
 
+bool CoordinatorImpl::send_drain(ConnectionId connection) const {
+  const auto found = connections_.find(connection);
+  if (found == connections_.end()) return false;
+  wire::Frame frame;
+  frame.mutable_drain();
+  return found->second->send(frame);
+}
+
+void CoordinatorImpl::drain_with(const Rank& leaving) {
+  if (config_.worker.exchange != "mpi") return;
+  for (const auto& rank : membership_.groups()[leaving.rank_id / membership_.placement().rank_count].ranks())
+    if (rank.connection != 0 && rank.state == wire::RANK_LIVE) send_drain(rank.connection);
+}
+
 void CoordinatorImpl::tick() {
   for (const auto id : membership_.tick(steady_clock::now())) {
     if (const auto found = connections_.find(id); found != connections_.end()) found->second->close();
@@ -228,11 +253,15 @@ void CoordinatorImpl::settle() {
   const auto send = [&](ConnectionId connection, const wire::Frame& frame) {
     if (const auto found = connections_.find(connection); found != connections_.end()) found->second->send(frame);
   };
-  for (auto& [connection, assignment] : membership_.prepare(steady_clock::now())) {
-    wire::Frame frame;
-    *frame.mutable_assignment() = std::move(assignment);
-    send(connection, frame);
-  }
+  const auto send_all = [&](std::vector<std::pair<ConnectionId, wire::Assignment>> assignments) {
+    for (auto& [connection, assignment] : assignments) {
+      wire::Frame frame;
+      *frame.mutable_assignment() = std::move(assignment);
+      send(connection, frame);
+    }
+  };
+  send_all(membership_.prepare(steady_clock::now()));
+  send_all(membership_.release());
   for (const uint32_t group : membership_.assignments_due()) {
     wire::Frame frame;
     *frame.mutable_assignment() = membership_.assign(group);
@@ -253,7 +282,12 @@ void CoordinatorImpl::send_routing(bool always) {
   }
 }
 
-AdminReply CoordinatorImpl::answer(const std::string& path) const {
+AdminReply CoordinatorImpl::answer(const AdminRequest& request) const {
+  const std::string& path = request.path;
+  if (request.is_post) {
+    if (path == "/drain") return drain(request.body);
+    return admin_error(404, "Nothing takes a POST there: try /drain.", "not_found");
+  }
   const View view{membership_,         loads_,   config_.name,       model_name(config_.model),
                   model_.architecture, started_, steady_clock::now()};
   if (path == "/cluster") return {200, "application/json", cluster_json(view)};
@@ -262,6 +296,40 @@ AdminReply CoordinatorImpl::answer(const std::string& path) const {
   if (path == "/health") return {200, "application/json", R"({"status":"ok"})"};
   if (path == "/") return {200, "text/html; charset=utf-8", page_html(view)};
   return admin_error(404, "There is no such page: try /cluster, /placement, /metrics or /health.", "not_found");
+}
+
+// {"rank_id": 2}, {"frontend_port": 8001} or {"all": true}: that process, or the cluster, ends as after SIGTERM; a
+// single process is started again by the launcher.
+AdminReply CoordinatorImpl::drain(const std::string& body) const {
+  namespace json = boost::json;
+  boost::system::error_code ec;
+  const json::value parsed = json::parse(body, ec);
+  const json::object* fields = ec ? nullptr : parsed.if_object();
+  if (fields == nullptr || fields->size() != 1) {
+    return admin_error(400,
+                       R"(The body names what is to drain: {"rank_id": 0}, {"frontend_port": 8000} or {"all": true}.)",
+                       "invalid_request");
+  }
+  const auto& [key, value] = *fields->begin();
+  const auto number = value.to_number<uint32_t>(ec);
+  ConnectionId target = 0;
+  if (key == "rank_id" && !ec) {
+    const Rank* rank = membership_.rank(number);
+    if (rank != nullptr) target = rank->connection;
+  } else if (key == "frontend_port" && !ec) {
+    for (const auto& [connection, frontend] : membership_.frontends())
+      if (frontend.registration.port() == number) target = connection;
+  } else if (key == "all" && value.is_bool() && value.get_bool()) {
+    target = membership_.launcher_connection();
+  } else {
+    return admin_error(400, fmt::format("{}: is not a thing to drain, or has no such value.", std::string(key)),
+                       "invalid_request");
+  }
+  if (!send_drain(target))
+    return admin_error(
+        404, fmt::format("{}: nothing of that is here now: {}", std::string(key), json::serialize(value)), "not_found");
+  log_info("drain asked for", {{"what", body}});
+  return {202, "application/json", R"({"status":"draining"})"};
 }
 
 }  // namespace

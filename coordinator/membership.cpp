@@ -6,6 +6,14 @@
 #include <utility>
 
 namespace switchyard::coordinator {
+namespace {
+
+// What a rank takes from its start to its first step, beside reading weights, which nobody can tell.
+constexpr uint32_t kStartSeconds = 3;
+// Of what will not come back by itself.
+constexpr uint32_t kGivenUpSeconds = 60;
+
+}  // namespace
 
 Membership::Membership(ExpertPlacement placement, uint32_t group_count, uint32_t ranks_min,
                        std::chrono::milliseconds heartbeat)
@@ -82,8 +90,17 @@ Status Membership::report(ConnectionId connection, const wire::FrontendReport& r
   return {};
 }
 
+void Membership::report(ConnectionId connection, const wire::LauncherReport& report) {
+  launcher_connection_ = connection;
+  launcher_ = report;
+}
+
 void Membership::disconnected(ConnectionId connection) {
   frontends_.erase(connection);
+  if (connection == launcher_connection_) {
+    launcher_connection_ = 0;
+    launcher_.Clear();
+  }
   if (auto* group = group_of(connection)) group->disconnected(connection);
   group_of_.erase(connection);
 }
@@ -102,6 +119,14 @@ std::vector<std::pair<ConnectionId, wire::Assignment>> Membership::prepare(Time 
       to_wire(without_missing(placement_, group.expected()), *assignment.mutable_placement());
     }
   }
+  return told;
+}
+
+std::vector<std::pair<ConnectionId, wire::Assignment>> Membership::release() {
+  std::vector<std::pair<ConnectionId, wire::Assignment>> told;
+  for (auto& group : groups_)
+    for (const uint32_t index : group.releases_due())
+      told.emplace_back(group.ranks()[index].connection, group.release(index));
   return told;
 }
 
@@ -128,9 +153,28 @@ wire::RoutingTable Membership::routing_table() const {
   wire::RoutingTable table;
   table.set_epoch(epoch());
   for (const auto& group : groups_) {
-    if (group.complete()) group.add_addresses(table);
+    if (!group.complete()) continue;
+    group.add_addresses(table);
+    wire::GroupState& state = *table.add_groups();
+    state.set_group(group.group());
+    state.set_why_not_serving(group.why_not_serving());
+    if (!state.why_not_serving().empty()) state.set_retry_after_s(retry_after_seconds(group));
   }
   return table;
+}
+
+uint32_t Membership::retry_after_seconds(const RankGroup& group) const {
+  uint32_t seconds = kStartSeconds;
+  for (const auto& process : launcher_.processes()) {
+    const bool missing = std::any_of(group.ranks().begin(), group.ranks().end(), [&](const Rank& rank) {
+      return rank.connection == 0 && rank.rank_id >= process.first_rank() &&
+             rank.rank_id < process.first_rank() + process.rank_count();
+    });
+    if (!missing) continue;
+    const uint32_t wait = process.starts_again_in_ms() / 1000 + kStartSeconds;
+    seconds = std::max(seconds, process.given_up() ? kGivenUpSeconds : wait);
+  }
+  return seconds;
 }
 
 uint64_t Membership::version() const {

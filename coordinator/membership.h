@@ -37,12 +37,15 @@ class Membership {
   Status report(ConnectionId connection, const wire::RankReport& report, Time now);
   void register_frontend(ConnectionId connection, const wire::RegisterFrontend& registration);
   Status report(ConnectionId connection, const wire::FrontendReport& report);
+  void report(ConnectionId connection, const wire::LauncherReport& report);
   void disconnected(ConnectionId connection);
   // Finds the silent and the missing. Returns connections that are to be closed.
   std::vector<ConnectionId> tick(Time now);
 
   // The ranks that are to be told what to load, and what they are told.
   std::vector<std::pair<ConnectionId, wire::Assignment>> prepare(Time now);
+  // The ranks that are to be told that they may end, and what they are told.
+  std::vector<std::pair<ConnectionId, wire::Assignment>> release();
   // The groups whose next epoch can begin.
   std::vector<uint32_t> assignments_due() const;
   // Begins it: for the connections of its members.
@@ -61,17 +64,23 @@ class Membership {
   const ExpertPlacement& placement(uint32_t group) const { return placements_[group]; }
   const std::vector<RankGroup>& groups() const { return groups_; }
   const std::map<ConnectionId, Frontend>& frontends() const { return frontends_; }
+  // By the launcher's word; one without a pid while there is none.
+  const wire::LauncherReport& launcher() const { return launcher_; }
+  ConnectionId launcher_connection() const { return launcher_connection_; }
   const Rank* rank(uint32_t rank_id) const;  // null: out of range
   const Rank* rank_of(ConnectionId connection) const;
 
  private:
   RankGroup* group_of(ConnectionId connection);
+  uint32_t retry_after_seconds(const RankGroup& group) const;
 
   const ExpertPlacement placement_;
   std::vector<ExpertPlacement> placements_;  // by group
   std::vector<RankGroup> groups_;
   std::unordered_map<ConnectionId, uint32_t> group_of_;  // of connections that a rank has registered on
   std::map<ConnectionId, Frontend> frontends_;
+  wire::LauncherReport launcher_;
+  ConnectionId launcher_connection_ = 0;
 };
 
 }  // namespace switchyard::coordinator

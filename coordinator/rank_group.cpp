@@ -92,6 +92,12 @@ Status RankGroup::report(ConnectionId connection, const wire::RankReport& report
     for (auto& other : ranks_) other.member = other.member && other.report.epoch() == epoch_;
   }
   rank->prepared = rank->prepared || report.prepared();
+  if (report.drained() && !rank->drained) {
+    rank->drained = true;
+    lost_ = lost_ || rank->member;
+    rank->member = false;
+    ++version_;
+  }
   // Death is ours to say.
   const auto state = report.state() == wire::RANK_DEAD ? wire::RANK_LEAVING : report.state();
   if (rank->member && epoch_ != 0 && report.left_epoch() == epoch_) lost_ = true;
@@ -120,7 +126,7 @@ void RankGroup::check_complete() {
 void RankGroup::died(Rank& rank, const std::string& cause, bool expected) {
   rank.connection = 0;
   lost_ = lost_ || rank.member || !rank.known;  // who never came back to a new coordinator may have been one
-  rank.member = rank.told = rank.prepared = false;
+  rank.member = rank.told = rank.prepared = rank.drained = rank.released = false;
   ++version_;
   if (epoch_ == 0) {
     // The group has not begun: the place is free for another process.
@@ -185,14 +191,48 @@ wire::Assignment RankGroup::prepare(uint32_t index) {
   return assignment;
 }
 
+std::vector<uint32_t> RankGroup::releases_due() const {
+  std::vector<uint32_t> due;
+  for (uint32_t i = 0; i < ranks_.size(); ++i)
+    if (ranks_[i].connection != 0 && ranks_[i].drained && !ranks_[i].released) due.push_back(i);
+  return due;
+}
+
+wire::Assignment RankGroup::release(uint32_t index) {
+  ranks_.at(index).released = true;
+  wire::Assignment assignment;
+  assignment.set_epoch(epoch_);
+  assignment.set_release(true);
+  return assignment;
+}
+
 bool RankGroup::can_take_part(const Rank& rank) const {
-  return rank.connection != 0 && rank.state != wire::RANK_LEAVING && (rank.member || rank.prepared);
+  if (rank.connection == 0 || rank.drained) return false;
+  return rank.member || (rank.prepared && rank.state != wire::RANK_LEAVING);
+}
+
+size_t RankGroup::able_count() const {
+  return static_cast<size_t>(
+      std::count_if(ranks_.begin(), ranks_.end(), [&](const Rank& rank) { return can_take_part(rank); }));
+}
+
+std::string RankGroup::why_not_serving() const {
+  const size_t able = able_count();
+  const size_t needed = std::max<size_t>(1, ranks_min_);
+  if (able < needed) {
+    return fmt::format("group {} has {} of its {} ranks, and needs {} to hold all experts (worker.min_ranks)", group_,
+                       able, ranks_.size(), needed);
+  }
+  const bool all_leave = std::all_of(ranks_.begin(), ranks_.end(), [&](const Rank& rank) {
+    return !can_take_part(rank) || rank.state == wire::RANK_LEAVING;
+  });
+  return all_leave ? fmt::format("the ranks of group {} are leaving", group_) : "";
 }
 
 bool RankGroup::assignment_due() const {
-  const auto able = std::count_if(ranks_.begin(), ranks_.end(), [&](const Rank& rank) { return can_take_part(rank); });
-  if (epoch_ == 0) return static_cast<size_t>(able) == ranks_.size();
-  if (!complete_ || able < std::max<int64_t>(1, ranks_min_)) return false;
+  const size_t able = able_count();
+  if (epoch_ == 0) return able == ranks_.size();
+  if (!complete_ || able < std::max<size_t>(1, ranks_min_)) return false;
   const bool newcomer =
       std::any_of(ranks_.begin(), ranks_.end(), [&](const Rank& rank) { return can_take_part(rank) && !rank.member; });
   return lost_ || newcomer;

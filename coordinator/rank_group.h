@@ -4,6 +4,9 @@
 // prepared; from then on another one begins as soon as a member is lost, with those that are left, or a rank that came
 // later is prepared, with it as well. Fewer than ranks_min wait for others.
 //
+// A rank that leaves stays a member until it has nothing left to finish; then it is released, and the next epoch is
+// without it.
+//
 // A state machine without sockets and clocks: callers say what happened and when. Connections are opaque ids (not 0).
 // A group knows nothing of others: each has epochs of its own, and what happens to one changes no number of another.
 //
@@ -43,6 +46,8 @@ struct Rank {
   bool told = false;      // what to load
   bool prepared = false;  // has loaded it
   bool member = false;    // takes part in the epoch
+  bool drained = false;   // is leaving, and has nothing left to finish
+  bool released = false;  // was told that it may end
   wire::RankState state = wire::RANK_JOINING;
   ConnectionId connection = 0;  // 0 = none
   wire::RegisterRank registration;
@@ -72,6 +77,10 @@ class RankGroup {
   // What such a rank is told. The placement is the caller's to add.
   wire::Assignment prepare(uint32_t index);
 
+  // Indices of the ranks that may end, and what such a rank is told.
+  std::vector<uint32_t> releases_due() const;
+  wire::Assignment release(uint32_t index);
+
   bool assignment_due() const;
   // Begins the next epoch: for the connections of its members. The placement is the caller's to add.
   wire::Assignment assign();
@@ -84,6 +93,8 @@ class RankGroup {
   bool complete() const { return complete_; }
   // The ranks that are known.
   void add_addresses(wire::RoutingTable& table) const;
+  // "" when those that are here can serve; else what they wait for.
+  std::string why_not_serving() const;
   // Goes up with each change of what add_addresses() says, other than loads.
   uint64_t version() const { return version_; }
   uint64_t epoch() const { return epoch_; }
@@ -96,6 +107,7 @@ class RankGroup {
   Rank* find(ConnectionId connection);
   void fill_address(const Rank& rank, wire::RankAddress& out) const;
   bool can_take_part(const Rank& rank) const;
+  size_t able_count() const;  // that can
   void died(Rank& rank, const std::string& cause, bool expected);
   void next_epoch(const std::string& cause);
   void check_complete();

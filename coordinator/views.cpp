@@ -5,6 +5,7 @@
 #include <prometheus/text_serializer.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <functional>
 #include <sstream>
@@ -61,6 +62,11 @@ json::object rank_json(const Rank& rank, const RankGroup& group, const View& vie
   out["prefix_hits"] = report.prefix_hits();
   out["exchange_bytes"] = report.exchange_bytes();
   out["epoch"] = report.epoch();
+  const auto& processes = view.membership.launcher().processes();
+  out["given_up"] = std::any_of(processes.begin(), processes.end(), [&](const wire::ProcessState& process) {
+    return process.given_up() && rank.rank_id >= process.first_rank() &&
+           rank.rank_id < process.first_rank() + process.rank_count();
+  });
   out["heard_seconds_ago"] =
       rank.heard_at == Time{} ? json::value(nullptr) : json::value(seconds(view.now - rank.heard_at));
   return out;
@@ -169,17 +175,36 @@ std::string cluster_json(const View& view) {
   coordinator["host"] = net::host_name();
   coordinator["uptime_seconds"] = seconds(view.now - view.started);
 
+  json::array processes;
+  for (const auto& process : view.membership.launcher().processes()) {
+    json::object out;
+    out["name"] = process.name();
+    out["state"] = process.given_up() ? "given_up" : process.running() ? "running" : "waiting";
+    out["ends"] = process.ends();
+    out["cause"] = process.cause();
+    if (!process.running() && !process.given_up()) out["starts_again_in_ms"] = process.starts_again_in_ms();
+    processes.push_back(std::move(out));
+  }
+  json::object launcher;
+  launcher["pid"] = view.membership.launcher().pid();
+  launcher["processes"] = std::move(processes);
+
   json::object out;
   out["name"] = view.cluster_name;
   out["model"] = view.model_name;
   out["architecture"] = view.architecture;
   out["epoch"] = view.membership.epoch();
   out["group_count"] = view.membership.groups().size();
+  json::array not_serving;
+  for (const auto& group : view.membership.groups())
+    if (const auto why = group.why_not_serving(); !why.empty()) not_serving.emplace_back(why);
+  out["not_serving"] = std::move(not_serving);
   out["rank_count"] = view.membership.groups().size() * view.membership.placement().rank_count;
   out["rank_deaths"] = view.membership.deaths();
   out["ranks"] = std::move(ranks);
   out["frontends"] = std::move(frontends);
   out["coordinator"] = std::move(coordinator);
+  out["launcher"] = view.membership.launcher().pid() == 0 ? json::value(nullptr) : json::value(std::move(launcher));
   return json::serialize(out);
 }
 

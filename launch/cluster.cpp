@@ -1,6 +1,7 @@
 #include "launch/cluster.h"
 
 #include <fmt/format.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,6 +16,7 @@
 #include "common/checkpoint/checkpoint.h"
 #include "common/net/net.h"
 #include "coordinator/placement.h"
+#include "launch/coordinator_link.h"
 #include "launch/http_client.h"
 #include "launch/janitor.h"
 #include "launch/plan.h"
@@ -129,11 +131,17 @@ Error cause_of_end(const Supervisor& supervisor, bool was_ready) {
 // The processes of the cluster. Once it serves, one that ends is started again.
 class Processes {
  public:
-  Processes(std::vector<PlannedProcess> plan, const RunDirectory& run, Supervisor& supervisor)
-      : plan_(std::move(plan)), run_(run), supervisor_(supervisor), restarts_(plan_.size()) {}
+  Processes(std::vector<PlannedProcess> plan, const RunDirectory& run, Supervisor& supervisor, CoordinatorLink& link)
+      : plan_(std::move(plan)),
+        run_(run),
+        supervisor_(supervisor),
+        link_(link),
+        restarts_(plan_.size()),
+        causes_(plan_.size()) {}
 
   Status start_all() {
     for (const auto& process : plan_) SWITCHYARD_TRY(start(process));
+    tell_coordinator();
     return {};
   }
 
@@ -144,7 +152,7 @@ class Processes {
         const auto ended = std::find_if(plan_.begin(), plan_.end(),
                                         [&](const PlannedProcess& p) { return p.program.name == exit->name; });
         const auto index = static_cast<size_t>(ended - plan_.begin());
-        on_end(index, cause_of_end(supervisor_, true).message);
+        on_end(index, cause_of_end(supervisor_, true).message, exit->code == 0 && exit->signal == 0);
         if (!any_left(ended->role)) return;
         supervisor_.forget_first_exit();
       }
@@ -159,10 +167,15 @@ class Processes {
     return supervisor_.start(process.program);
   }
 
-  void on_end(size_t index, const std::string& cause) {
+  // in_order: it was told to end, and did what it had to do first.
+  void on_end(size_t index, const std::string& cause, bool in_order) {
     const std::string& name = plan_[index].program.name;
-    const auto delay = restarts_.ended(index, Clock::now());
-    if (delay) {
+    const auto delay = restarts_.ended(index, Clock::now(), in_order);
+    causes_[index] = cause;
+    tell_coordinator();
+    if (in_order) {
+      log_info("a process has drained", {{"process", name}, {"starts_again_in_ms", delay->count()}});
+    } else if (delay) {
       log_error("a process ended", {{"process", name}, {"cause", cause}, {"starts_again_in_ms", delay->count()}});
     } else {
       log_error("a process ended and is given up",
@@ -171,8 +184,29 @@ class Processes {
   }
 
   void start_again(size_t index) {
-    if (auto started = start(plan_[index]); !started.ok()) return on_end(index, started.error().message);
+    if (auto started = start(plan_[index]); !started.ok()) return on_end(index, started.error().message, false);
     log_info("process starts again", {{"process", plan_[index].program.name}});
+    tell_coordinator();
+  }
+
+  void tell_coordinator() {
+    wire::LauncherReport report;
+    report.set_pid(getpid());
+    for (size_t i = 0; i < plan_.size(); ++i) {
+      wire::ProcessState& state = *report.add_processes();
+      state.set_name(plan_[i].program.name);
+      state.set_first_rank(plan_[i].program.first_rank);
+      state.set_rank_count(plan_[i].rank_count);
+      state.set_given_up(restarts_.given_up(i));
+      state.set_running(!restarts_.given_up(i) && !restarts_.due(i));
+      state.set_ends(static_cast<uint32_t>(restarts_.ends(i)));
+      state.set_cause(causes_[i]);
+      if (const auto due = restarts_.due(i)) {
+        const auto wait = std::chrono::ceil<milliseconds>(*due - Clock::now()).count();
+        state.set_starts_again_in_ms(static_cast<uint32_t>(std::max<int64_t>(wait, 0)));
+      }
+    }
+    link_.tell(std::move(report));
   }
 
   bool any_left(Role role) const {
@@ -190,7 +224,9 @@ class Processes {
   const std::vector<PlannedProcess> plan_;
   const RunDirectory& run_;
   Supervisor& supervisor_;
+  CoordinatorLink& link_;
   Restarts restarts_;
+  std::vector<std::string> causes_;  // of each one's last end
 };
 
 bool is_ready(const Url& url) {
@@ -347,7 +383,12 @@ Status run_cluster(const config::ClusterConfig& given, const RunOptions& options
     supervisor.stop_all();
     return status;
   };
-  Processes processes(plan_processes(config, {options.program_directory, run.path(), geteuid() == 0}), run, supervisor);
+  SWITCHYARD_ASSIGN(const std::string secret, net::load_secret(config.secret_file));
+  SWITCHYARD_ASSIGN(const auto link,
+                    CoordinatorLink::start(reachable_host(config.coordinator.host), config.coordinator.port, secret,
+                                           [] { kill(getpid(), SIGTERM); }));
+  Processes processes(plan_processes(config, {options.program_directory, run.path(), geteuid() == 0}), run, supervisor,
+                      *link);
   if (auto started = processes.start_all(); !started.ok()) return stop(started);
 
   ProgressBar progress(config);

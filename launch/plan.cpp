@@ -232,7 +232,8 @@ std::vector<PlannedProcess> plan_processes(const config::ClusterConfig& config, 
     workers.stop_children = config.launcher == "mpirun" && !has_remote;
     workers.is_mpirun = config.launcher == "mpirun";
     workers.first_rank = job.group * config.worker.data_parallel_size + job.first;
-    plan.push_back({Role::kWorkers, hosts_text(job.hosts), workers, job_directory(config, job.group, job.first)});
+    plan.push_back(
+        {Role::kWorkers, hosts_text(job.hosts), workers, job_directory(config, job.group, job.first), job.count});
   }
 
   for (uint32_t i = 0; i < config.frontend.count; ++i) {

@@ -19,6 +19,7 @@ struct PlannedProcess {
   std::string hosts;  // "this machine", "gpu1, gpu2"
   Program program;
   std::string directory = {};  // within the run directory, empty at each start; "" = none
+  uint32_t rank_count = 0;     // that it starts
 };
 
 struct PlanSurroundings {

@@ -4,8 +4,12 @@
 
 namespace switchyard::launch {
 
-std::optional<std::chrono::milliseconds> Restarts::ended(size_t index, Time now) {
+std::optional<std::chrono::milliseconds> Restarts::ended(size_t index, Time now, bool in_order) {
   Process& process = processes_.at(index);
+  if (in_order) {
+    process.due = now + kDelayFirst;
+    return kDelayFirst;
+  }
   while (!process.ends.empty() && now - process.ends.front() >= kMemory) process.ends.pop_front();
   if (process.ends.empty()) process.delay = kDelayFirst;
   process.ends.push_back(now);

@@ -1,5 +1,6 @@
 // When a process that has ended is started again: after 100 ms, after twice as long each time it ends again, up to 30
-// s; one that ends 8 times within 10 minutes is given up. After 10 minutes without an end it counts from the start.
+// s; one that ends 8 times within 10 minutes is given up. After 10 minutes without an end it counts from the start. One
+// that was told to end, and did so in order, comes back after 100 ms and is not counted.
 //
 // Pure: callers say what happened and when. Bounded: 8 times a process.
 #pragma once
@@ -24,12 +25,16 @@ class Restarts {
   explicit Restarts(size_t process_count) : processes_(process_count) {}
 
   // How long until it is to be started again; nothing: it is given up.
-  std::optional<std::chrono::milliseconds> ended(size_t process, Time now);
+  std::optional<std::chrono::milliseconds> ended(size_t process, Time now, bool in_order = false);
   // A process whose time has come.
   std::optional<size_t> take_due(Time now);
   // When the next one's time comes.
   std::optional<Time> next() const;
   bool given_up(size_t process) const { return processes_.at(process).given_up; }
+  // Ends that count, as of the last one.
+  size_t ends(size_t process) const { return processes_.at(process).ends.size(); }
+  // When it is started again; nothing: it runs, or is given up.
+  std::optional<Time> due(size_t process) const { return processes_.at(process).due; }
 
  private:
   struct Process {

@@ -268,14 +268,8 @@ Status serve(const config::ClusterConfig& config, const MpiWorld& world, uint32_
 
   server->prepared();
 
-  std::atomic<Engine*> running = nullptr;  // for the signal thread
-  std::atomic<bool> stopped = false;
-  std::thread([&running, &stopped, &server, signals] {
-    int signal = 0;
-    sigwait(&signals, &signal);
-    stopped = true;
-    server->stop_waiting();
-    if (Engine* engine = running.load()) engine->stop();
+  std::thread([&server, signals] {
+    for (int signal = 0; sigwait(&signals, &signal) == 0;) server->drain();
   }).detach();
 
   const ExchangeShape shape =
@@ -318,8 +312,6 @@ Status serve(const config::ClusterConfig& config, const MpiWorld& world, uint32_
         model =
             std::make_unique<Model>(spec, *weights, placement, *ops, pool, **made, kv_memory, grouping, max_model_len);
         engine = std::make_unique<Engine>(limits, spec, *model, kv, **made, pool, callbacks, epoch);
-        running = engine.get();
-        if (stopped) engine->stop();
       } else {
         model->regroup(**made, placement);
         engine->regroup(**made, epoch);

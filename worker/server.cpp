@@ -105,6 +105,10 @@ wire::FinishReason to_wire(Finish finish) {
   return wire::FINISH_ERROR;
 }
 
+// A drained rank that hears nothing from the coordinator ends without its word: to the others it is then one that died.
+constexpr std::chrono::milliseconds kReleaseLimit{2000};
+constexpr std::chrono::milliseconds kExpertTokensInterval{1000};
+
 uint32_t http_status(Errc code) {
   switch (code) {
     case Errc::kInvalid:
@@ -147,6 +151,7 @@ class ServerImpl final : public Server {
     };
     handlers.on_frame = [this](const net::ConnectionPtr&, wire::Frame& frame) {
       if (frame.has_assignment()) on_assignment(frame.assignment());
+      if (frame.has_drain()) drain();
     };
     handlers.on_close = [this](const net::ConnectionPtr&, const Error& why) {
       log_warn("lost the coordinator; streams go on", {{"rank", identity_.rank_id}, {"why", why.message}});
@@ -164,7 +169,9 @@ class ServerImpl final : public Server {
     });
 
     std::unique_lock lock(mutex_);
-    changed_.wait_for(lock, std::chrono::milliseconds(deadline_ms), [this] { return to_load_.has_value(); });
+    changed_.wait_for(lock, std::chrono::milliseconds(deadline_ms), [this] { return to_load_ || released_; });
+    if (released_)
+      return Error{Errc::kUnavailable, fmt::format("rank {}: told to end while it joined", identity_.rank_id)};
     if (!to_load_) {
       return Error{Errc::kTimeout, fmt::format("rank {}: no assignment from the coordinator at {}:{} within {} ms{}",
                                                identity_.rank_id, config_.coordinator.host, config_.coordinator.port,
@@ -186,8 +193,8 @@ class ServerImpl final : public Server {
   std::optional<RankAssignment> next_epoch(uint64_t after) override {
     std::unique_lock lock(mutex_);
     for (;;) {
-      changed_.wait(lock, [&] { return stop_waiting_ || (next_ && next_->epoch() > after); });
-      if (stop_waiting_) return std::nullopt;
+      changed_.wait(lock, [&] { return released_ || (next_ && next_->epoch() > after); });
+      if (released_) return std::nullopt;
       auto assignment = read(*next_);
       if (assignment.ok()) return std::move(assignment).value();
       log_error("an assignment that cannot be", {{"rank", identity_.rank_id}, {"why", assignment.error().message}});
@@ -195,10 +202,18 @@ class ServerImpl final : public Server {
     }
   }
 
-  void stop_waiting() override {
+  void drain() override {
     const std::lock_guard lock(mutex_);
-    stop_waiting_ = true;
-    changed_.notify_all();
+    if (draining_) return finish_drain();
+    draining_ = true;
+    state_ = wire::RANK_LEAVING;
+    log_info("rank drains", {{"rank", identity_.rank_id}, {"requests", requests_.size()}});
+    send_report();
+    net_->after(std::chrono::milliseconds(config_.drain_deadline_ms), [this] {
+      const std::lock_guard late(mutex_);
+      finish_drain();
+    });
+    check_drained();
   }
 
   const std::atomic<uint64_t>& latest_epoch() const override { return latest_epoch_; }
@@ -217,7 +232,8 @@ class ServerImpl final : public Server {
     engine_ = engine;
     weight_bytes_ = weight_bytes;
     kv_bytes_ = kv_bytes;
-    state_ = wire::RANK_LIVE;
+    if (!draining_) state_ = wire::RANK_LIVE;
+    if (released_) engine->stop();
     engine->begin(pending_burst_.first, pending_burst_.second);
     send_report();
   }
@@ -225,7 +241,7 @@ class ServerImpl final : public Server {
   void leave(uint64_t epoch) override {
     const std::lock_guard lock(mutex_);
     left_epoch_ = epoch;
-    state_ = wire::RANK_JOINING;
+    if (!draining_) state_ = wire::RANK_JOINING;
     send_report();
   }
 
@@ -233,6 +249,7 @@ class ServerImpl final : public Server {
     {
       const std::lock_guard lock(mutex_);
       state_ = wire::RANK_LEAVING;
+      draining_ = drained_ = true;
       engine_ = nullptr;
       send_report();
     }
@@ -279,6 +296,7 @@ class ServerImpl final : public Server {
       to->set_load_time(load_time);
       entry.first->send(entry.second);
     }
+    check_drained();
   }
 
   void ask_for_burst(uint64_t epoch, uint64_t burst) override { bursts_->ask(epoch, burst); }
@@ -293,6 +311,41 @@ class ServerImpl final : public Server {
 
   void stop_net() {
     if (net_) net_->stop();
+  }
+
+  // --- leaving; all under the lock -----------------------------------------------------------------------------------
+
+  // Once a draining rank has nothing left: the coordinator is told, and releases the rank.
+  void check_drained() {
+    if (!draining_ || drained_ || !requests_.empty()) return;
+    drained_ = true;
+    if (config_.worker.exchange == "mpi" || !coordinator_) return release();
+    send_report();
+    net_->after(kReleaseLimit, [this] {
+      const std::lock_guard lock(mutex_);
+      release();
+    });
+  }
+
+  // What is not done by now, the frontends go on with elsewhere.
+  void finish_drain() {
+    for (auto it = requests_.begin(); it != requests_.end();) {
+      const auto next = std::next(it);
+      drop(it);
+      it = next;
+    }
+    check_drained();
+  }
+
+  void release() {
+    released_ = true;
+    if (config_.worker.exchange == "mpi") {
+      if (engine_ != nullptr) engine_->stop();
+    } else {
+      latest_epoch_.store(UINT64_MAX, std::memory_order_release);
+      if (engine_ != nullptr) engine_->wake();
+    }
+    changed_.notify_all();
   }
 
   // --- coordinator ---------------------------------------------------------------------------------------------------
@@ -320,6 +373,7 @@ class ServerImpl final : public Server {
     r->set_epoch(epoch_);
     r->set_prepared(prepared_);
     r->set_left_epoch(left_epoch_);
+    r->set_drained(drained_);
     r->set_weight_bytes(weight_bytes_);
     r->set_kv_bytes(kv_bytes_);
     r->set_resident_bytes(resident_bytes());
@@ -337,8 +391,12 @@ class ServerImpl final : public Server {
       r->set_steps(stats.steps);
       r->set_prompt_tokens(stats.prompt_tokens);
       r->set_generation_tokens(stats.generation_tokens);
-      r->mutable_expert_tokens()->Add(stats.expert_tokens.begin(), stats.expert_tokens.end());
-      r->set_expert_layer_count(expert_layers_);
+      // Tens of kilobytes for a large model: not in every heartbeat.
+      if (const auto now = std::chrono::steady_clock::now(); now - expert_tokens_reported_ >= kExpertTokensInterval) {
+        expert_tokens_reported_ = now;
+        r->mutable_expert_tokens()->Add(stats.expert_tokens.begin(), stats.expert_tokens.end());
+        r->set_expert_layer_count(expert_layers_);
+      }
       const uint64_t steps = stats.steps - reported_steps_;
       if (steps != 0)
         r->set_step_seconds_mean((stats.step_seconds - reported_step_seconds_) / static_cast<double>(steps));
@@ -356,6 +414,7 @@ class ServerImpl final : public Server {
 
   void on_assignment(const wire::Assignment& assignment) {
     const std::lock_guard lock(mutex_);
+    if (assignment.release()) return release();
     if (to_load_ && !assignment.error().empty()) {
       log_warn("the coordinator refuses this rank now", {{"rank", identity_.rank_id}, {"why", assignment.error()}});
       return;
@@ -441,8 +500,8 @@ class ServerImpl final : public Server {
     const std::lock_guard lock(mutex_);
     const uint64_t id = ++next_id_;
     sequence->id = id;
-    Status accepted =
-        engine_ != nullptr ? check_tokens(*sequence) : Error{Errc::kUnavailable, "the rank is not serving"};
+    Status accepted = engine_ != nullptr && !draining_ ? check_tokens(*sequence)
+                                                       : Error{Errc::kUnavailable, "the rank is not serving"};
     if (accepted.ok()) {
       requests_.emplace(id, Request{from, request.request_id(), request.trace_id()});
       by_peer_[{from.get(), request.request_id()}] = id;
@@ -488,6 +547,7 @@ class ServerImpl final : public Server {
     send_end(found->second, is_complete ? wire::FINISH_COMPLETE : wire::FINISH_ERROR,
              accepted.ok() ? Error{} : accepted.error());
     forget(found);
+    check_drained();
   }
 
   static void send_end(const Request& request, wire::FinishReason finish, const Error& error) {
@@ -526,6 +586,7 @@ class ServerImpl final : public Server {
       const auto request = requests_.find(found->second);
       send_end(request->second, wire::FINISH_CANCELLED, {});
       forget(request);
+      check_drained();
     } else if (engine_ != nullptr) {
       engine_->cancel(found->second);
     }
@@ -536,12 +597,16 @@ class ServerImpl final : public Server {
     const std::lock_guard lock(mutex_);
     for (auto it = requests_.begin(); it != requests_.end();) {
       const auto next = std::next(it);
-      if (it->second.from == from) {
-        if (compiling_.erase(it->first) == 0 && engine_ != nullptr) engine_->cancel(it->first);
-        forget(it);
-      }
+      if (it->second.from == from) drop(it);
       it = next;
     }
+    check_drained();
+  }
+
+  // Nobody waits for it any more.
+  void drop(Requests::iterator request) {
+    if (compiling_.erase(request->first) == 0 && engine_ != nullptr) engine_->cancel(request->first);
+    forget(request);
   }
 
   void forget(Requests::iterator request) {
@@ -561,7 +626,9 @@ class ServerImpl final : public Server {
   std::optional<wire::Assignment> to_load_;
   std::optional<wire::Assignment> next_;  // epoch
   std::atomic<uint64_t> latest_epoch_{0};
-  bool stop_waiting_ = false;
+  bool draining_ = false;  // new requests are refused
+  bool drained_ = false;   // and none are left
+  bool released_ = false;  // the rank ends
   bool prepared_ = false;
   uint64_t epoch_ = 0;       // that the rank takes part in
   uint64_t left_epoch_ = 0;  // the last one that ended here by itself
@@ -572,6 +639,7 @@ class ServerImpl final : public Server {
   uint64_t weight_bytes_ = 0;
   uint64_t kv_bytes_ = 0;
   uint32_t expert_layers_ = 0;
+  std::chrono::steady_clock::time_point expert_tokens_reported_{};
   uint64_t reported_steps_ = 0;
   double reported_step_seconds_ = 0.0;
 

@@ -52,9 +52,8 @@ class Server {
   virtual Result<RankAssignment> join(uint32_t deadline_ms) = 0;
   // The weights are there: from now on the rank can take part in an epoch.
   virtual void prepared() = 0;
-  // Waits for an epoch after the given one. Nothing: stop_waiting() was called.
+  // Waits for an epoch after the given one. Nothing: the rank was released, and ends.
   virtual std::optional<RankAssignment> next_epoch(uint64_t after) = 0;
-  virtual void stop_waiting() = 0;
   // The latest epoch that the coordinator has told of: what the ranks' waits look at (worker/exchange/epoch.h).
   virtual const std::atomic<uint64_t>& latest_epoch() const = 0;
   // Reports of weights being loaded come from here; must outlive the server.
@@ -63,6 +62,10 @@ class Server {
   virtual void enter(const RankAssignment& assignment, Engine* engine, uint64_t weight_bytes, uint64_t kv_bytes) = 0;
   // Its exchange broke, or could not be made: the rank asks for another epoch, and keeps what it has meanwhile.
   virtual void leave(uint64_t epoch) = 0;
+  // From here on new requests are refused; once those that are here have ended, or after drain_deadline_ms (frontends
+  // go on with the rest elsewhere), the group goes on without the rank, and next_epoch() gives nothing. Where MPI
+  // carries the exchange the engine is stopped instead. A second time: at once.
+  virtual void drain() = 0;
   // Requests are refused from here on; call before the engine is destroyed.
   virtual void stop() = 0;
 

@@ -88,7 +88,7 @@ struct ClusterConfig {
   std::string name = "switchyard";
   std::string secret_file;          // shared secret of the internal ports; the launcher makes one when empty
   std::string launcher = "mpirun";  // mpirun | srun
-  uint32_t heartbeat_ms = 500;
+  uint32_t heartbeat_ms = 150;
   uint32_t drain_deadline_ms = 30000;
   ModelConfig model;
   CoordinatorConfig coordinator;

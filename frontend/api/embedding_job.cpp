@@ -150,7 +150,11 @@ void EmbeddingJob::start(ResponderPtr responder) {
     auto ticket =
         parts_.pool->generate(std::move(generate), responder_->reactor(),
                               [job = shared_from_this(), i](wire::Output& output) { job->on_output(i, output); });
-    if (!ticket.ok()) return fail(error_of(ticket.error()));
+    if (!ticket.ok()) {
+      ApiError error = error_of(ticket.error());
+      error.retry_after_seconds = parts_.pool->retry_after_seconds();
+      return fail(error);
+    }
     tickets_[i] = *ticket;
   }
   if (ended_) return;

@@ -1,5 +1,8 @@
 #include "frontend/api/frontend.h"
 
+#include <signal.h>
+#include <unistd.h>
+
 #include <chrono>
 #include <thread>
 
@@ -51,7 +54,8 @@ class FrontendImpl final : public Frontend {
                                  },
                                  [this](const wire::KeyUses& uses) {
                                    api_->keys().others_took(uses.source(), {uses.uses().begin(), uses.uses().end()});
-                                 }));
+                                 },
+                                 [] { kill(getpid(), SIGTERM); }));  // what that does, main.cpp says
     api_->set_pool(pool_.get());
     log_info("frontend listens", {{"host", options.host},
                                   {"port", server_->port()},

@@ -64,7 +64,11 @@ void GenerationJob::send() {
     auto ticket = parts_.pool->generate(
         std::move(generate), responder_->reactor(),
         [job = shared_from_this(), index](wire::Output& output) { job->on_output(index, output); });
-    if (!ticket.ok()) return fail(error_of(ticket.error()));
+    if (!ticket.ok()) {
+      ApiError error = error_of(ticket.error());
+      error.retry_after_seconds = parts_.pool->retry_after_seconds();
+      return fail(error);
+    }
     choice->ticket = *ticket;
   }
   uint64_t prompt_tokens = 0;

@@ -27,12 +27,13 @@ constexpr std::chrono::milliseconds kPlaceAgain{20};
 class NetRankPool final : public RankPool {
  public:
   NetRankPool(const config::ClusterConfig& config, uint32_t index, uint16_t http_port, std::function<Report()> report,
-              OnKeyUses on_key_uses)
+              OnKeyUses on_key_uses, std::function<void()> on_drain)
       : config_(config),
         index_(index),
         http_port_(http_port),
         report_(std::move(report)),
-        on_key_uses_(std::move(on_key_uses)) {}
+        on_key_uses_(std::move(on_key_uses)),
+        on_drain_(std::move(on_drain)) {}
   ~NetRankPool() override { stop(); }
 
   Status open() {
@@ -44,6 +45,7 @@ class NetRankPool final : public RankPool {
     handlers.on_frame = [this](const net::ConnectionPtr&, wire::Frame& frame) {
       if (frame.has_routing_table()) on_routing_table(frame.routing_table());
       if (frame.has_key_uses() && on_key_uses_) on_key_uses_(frame.key_uses());
+      if (frame.has_drain() && on_drain_) on_drain_();
     };
     handlers.on_close = [this](const net::ConnectionPtr&, const Error& why) {
       log_warn("lost the coordinator; streams go on", {{"why", why.message}});
@@ -68,7 +70,7 @@ class NetRankPool final : public RankPool {
     {
       const std::lock_guard lock(mutex_);
       const bool usable = any_usable();
-      if (!usable && !may_recover(now))
+      if (!usable && (known_not_to_serve() || !may_recover(now)))
         return Error{Errc::kUnavailable, "No worker rank can take the request: " + why_not()};
       ticket.id = sequences_.add(std::move(request), reactor, std::move(on_output), now);
       ticket.epoch = epoch_;
@@ -117,11 +119,25 @@ class NetRankPool final : public RankPool {
     return why_not();
   }
 
+  uint32_t retry_after_seconds() const override {
+    const std::lock_guard lock(mutex_);
+    uint32_t soonest = 0;
+    for (const auto& [id, group] : groups_)
+      if (!group.serves() && (soonest == 0 || group.retry_after < soonest)) soonest = group.retry_after;
+    return std::max(soonest, 1U);
+  }
+
   void stop() override {
     if (net_) net_->stop();
   }
 
  private:
+  // As the coordinator says.
+  struct Group {
+    std::string why_not;
+    uint32_t retry_after = 0;  // s
+    bool serves() const { return why_not.empty(); }
+  };
   struct Rank {
     uint32_t id = 0;
     uint32_t group = 0;
@@ -131,6 +147,7 @@ class NetRankPool final : public RankPool {
     net::ConnectionPtr connection;  // null while there is none
     bool live = false;              // as the coordinator says
     bool joining = false;           // likewise: between two epochs, or loading
+    bool leaving = false;           // likewise: finishing what it has
     uint32_t running = 0;
     uint32_t waiting = 0;
     double kv_usage = 0;
@@ -155,13 +172,25 @@ class NetRankPool final : public RankPool {
     uint64_t id = 0;
     uint32_t rank = 0;
   };
+  using GivenUp = std::pair<Sequences::Sequence, wire::Output>;
   struct Call {
     std::shared_ptr<OnOutput> on_output;
     wire::Output* output = nullptr;
   };
 
+  bool serves(uint32_t group) const {
+    const auto found = groups_.find(group);
+    return found == groups_.end() || found->second.serves();
+  }
+  bool can_take(const Rank& rank) const { return rank.usable() && serves(rank.group); }
+
   bool any_usable() const {
-    return std::any_of(ranks_.begin(), ranks_.end(), [](const auto& entry) { return entry.second.usable(); });
+    return std::any_of(ranks_.begin(), ranks_.end(), [&](const auto& entry) { return can_take(entry.second); });
+  }
+
+  bool known_not_to_serve() const {
+    return !groups_.empty() && coordinator_ &&
+           std::none_of(groups_.begin(), groups_.end(), [](const auto& entry) { return entry.second.serves(); });
   }
 
   // No rank can be used, but one could shortly before, or will soon.
@@ -174,9 +203,13 @@ class NetRankPool final : public RankPool {
   std::string why_not() const {
     bool live = false;
     for (const auto& [id, rank] : ranks_) {
-      if (rank.usable()) return "";
+      if (can_take(rank)) return "";
       live = live || rank.live;
     }
+    std::string groups;
+    for (const auto& [id, group] : groups_)
+      if (!group.serves()) groups += (groups.empty() ? "" : "; ") + group.why_not;
+    if (!groups.empty()) return groups + ".";
     if (live) return "not connected to any rank yet.";
     if (!ranks_.empty()) return "no rank is live.";
     if (coordinator_) return "no rank has registered yet.";
@@ -214,7 +247,7 @@ class NetRankPool final : public RankPool {
     for (size_t i = 0; i < ranks_.size(); ++i, ++at) {
       if (at == ranks_.end()) at = ranks_.begin();
       const Rank& rank = at->second;
-      if (!rank.usable()) continue;
+      if (!can_take(rank)) continue;
       RankCandidate& candidate = candidates.emplace_back();
       candidate.rank = rank.id;
       candidate.in_broken_group = std::binary_search(broken.begin(), broken.end(), rank.group);
@@ -270,7 +303,8 @@ class NetRankPool final : public RankPool {
   // long.
   void place_waiting() {
     std::vector<Sending> sendings;
-    std::vector<std::pair<Sequences::Sequence, wire::Output>> given_up;
+    std::vector<GivenUp> given_up;
+    std::vector<std::pair<net::ConnectionPtr, wire::Frame>> cancels;
     {
       const std::lock_guard lock(mutex_);
       const auto now = Clock::now();
@@ -285,14 +319,53 @@ class NetRankPool final : public RankPool {
           sendings.push_back(place(id, PrefixIndex::blocks_of(sequence.prompt()), now));
         }
       }
-      if (!sequences_.waiting().empty()) place_later();
+      const bool paused = end_paused(now, given_up, cancels);
+      if (paused || !sequences_.waiting().empty()) place_later();
     }
+    for (const auto& [connection, frame] : cancels) connection->send(frame);
     for (const Sending& sending : sendings) send(sending);
     for (const auto& entry : given_up) {
       entry.first.reactor->post([on_output = entry.first.on_output, end = entry.second] {
         wire::Output own = end;  // a callback may take it apart
         (*on_output)(own);
       });
+    }
+  }
+
+  // Of the sequences on ranks whose group waits for others, those that have waited too long. True: some still wait.
+  bool end_paused(Clock::time_point now, std::vector<GivenUp>& given_up,
+                  std::vector<std::pair<net::ConnectionPtr, wire::Frame>>& cancels) {
+    bool some_wait = false;
+    for (const auto& [rank_id, rank] : ranks_) {
+      if (serves(rank.group)) continue;
+      for (const uint64_t id : sequences_.on(rank_id)) {
+        const Sequences::Sequence& sequence = *sequences_.find(id);
+        if (!sequence.stalled_at || now - *sequence.stalled_at <= recovery_timeout_) {
+          some_wait = true;
+          continue;
+        }
+        if (rank.connection) {
+          auto& [to, frame] = cancels.emplace_back(rank.connection, wire::Frame());
+          frame.mutable_cancel()->set_request_id(id);
+        }
+        wire::Output end = no_rank_took(sequence);
+        given_up.emplace_back(sequences_.take(id), std::move(end));
+      }
+    }
+    return some_wait;
+  }
+
+  // What runs in a group that waits for ranks goes to another one, or waits with it.
+  void pause(uint32_t group) {
+    const bool elsewhere = any_usable();
+    for (auto& [id, rank] : ranks_) {
+      if (rank.group != group || sequences_.count_on(id) == 0) continue;
+      if (elsewhere) {
+        disconnect(rank);
+      } else {
+        sequences_.stall(id, Clock::now());
+        place_later();
+      }
     }
   }
 
@@ -352,11 +425,21 @@ class NetRankPool final : public RankPool {
       rank.group = address->group();
       rank.live = address->state() == wire::RANK_LIVE;
       rank.joining = address->state() == wire::RANK_JOINING;
+      rank.leaving = address->state() == wire::RANK_LEAVING;
       rank.host = address->host();
       rank.port = static_cast<uint16_t>(address->port());
       rank.take_load(*address);
       if (rank.live && rank.connector == 0) connect(rank);
     }
+    for (const auto& state : table.groups()) groups_[state.group()] = {state.why_not_serving(), state.retry_after_s()};
+    for (const auto& state : table.groups())
+      if (!state.why_not_serving().empty() && !only_leaves(state.group())) pause(state.group());
+  }
+
+  // The group does not serve because its ranks finish what they have and end.
+  bool only_leaves(uint32_t group) const {
+    return std::any_of(ranks_.begin(), ranks_.end(),
+                       [&](const auto& entry) { return entry.second.group == group && entry.second.leaving; });
   }
 
   // --- ranks
@@ -454,6 +537,7 @@ class NetRankPool final : public RankPool {
   const uint16_t http_port_;
   const std::function<Report()> report_;
   const OnKeyUses on_key_uses_;
+  const std::function<void()> on_drain_;
   const std::chrono::milliseconds recovery_timeout_{config_.frontend.recovery_timeout_ms};
 
   mutable std::mutex mutex_;  // guards what follows, but net_
@@ -461,6 +545,7 @@ class NetRankPool final : public RankPool {
   std::string coordinator_error_;
   uint64_t epoch_ = 0;
   std::map<uint32_t, Rank> ranks_;
+  std::map<uint32_t, Group> groups_;  // that the coordinator has told of
   uint32_t last_rank_ = UINT32_MAX;
   Sequences sequences_;
   bool placing_later_ = false;
@@ -474,9 +559,9 @@ class NetRankPool final : public RankPool {
 
 Result<std::unique_ptr<RankPool>> RankPool::start(const config::ClusterConfig& config, uint32_t frontend_index,
                                                   uint16_t http_port, std::function<Report()> report,
-                                                  OnKeyUses on_key_uses) {
-  auto pool =
-      std::make_unique<NetRankPool>(config, frontend_index, http_port, std::move(report), std::move(on_key_uses));
+                                                  OnKeyUses on_key_uses, std::function<void()> on_drain) {
+  auto pool = std::make_unique<NetRankPool>(config, frontend_index, http_port, std::move(report),
+                                            std::move(on_key_uses), std::move(on_drain));
   SWITCHYARD_TRY(pool->open());
   return std::unique_ptr<RankPool>(std::move(pool));
 }

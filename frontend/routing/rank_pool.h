@@ -5,7 +5,8 @@
 //
 // A sequence outlives its rank: when that is lost, or refuses it because it is on its way out, another one goes on with
 // it (sequences.h), and its outputs pause meanwhile. When no rank can, it waits for one, for at most
-// frontend.recovery_timeout_ms. So do new requests that come while there is none, if there was one shortly before.
+// frontend.recovery_timeout_ms; so does a sequence whose rank is there, but in a group that has too few for all
+// experts. New requests are refused while no group serves; before the coordinator has said so, they wait as well.
 #pragma once
 
 #include <cstdint>
@@ -51,10 +52,10 @@ class RankPool {
   using OnOutput = Sequences::OnOutput;
 
   // Connects in the background. http_port: as the coordinator shall show it. report: called every heartbeat on the net
-  // thread.
+  // thread. on_drain: the coordinator asks the frontend to drain; on the net thread.
   static Result<std::unique_ptr<RankPool>> start(const config::ClusterConfig& config, uint32_t frontend_index,
                                                  uint16_t http_port, std::function<Report()> report,
-                                                 OnKeyUses on_key_uses = {});
+                                                 OnKeyUses on_key_uses = {}, std::function<void()> on_drain = {});
   virtual ~RankPool() = default;  // stops
 
   // Sends a sequence to a rank, under a request_id of its own. kUnavailable: no live rank, and none to be waited for.
@@ -68,6 +69,8 @@ class RankPool {
   virtual Load load() const = 0;
   // "" when requests can be served.
   virtual std::string why_not_ready() const = 0;
+  // After a refusal: when the client may come again.
+  virtual uint32_t retry_after_seconds() const { return 1; }
   // No callbacks run after it. Not from the net thread.
   virtual void stop() = 0;
 };

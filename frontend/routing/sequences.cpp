@@ -65,10 +65,23 @@ void Sequences::set_waiting(uint64_t id, Time now) {
   waiting_.insert(id);
 }
 
-size_t Sequences::lose(uint32_t rank, Time now) {
-  std::vector<uint64_t> lost;
+std::vector<uint64_t> Sequences::on(uint32_t rank) const {
+  std::vector<uint64_t> ids;
+  if (count_on(rank) == 0) return ids;
   for (const auto& [id, sequence] : sequences_)
-    if (!sequence.waits && sequence.rank == rank) lost.push_back(id);
+    if (!sequence.waits && sequence.rank == rank) ids.push_back(id);
+  return ids;
+}
+
+void Sequences::stall(uint32_t rank, Time now) {
+  for (const uint64_t id : on(rank)) {
+    Sequence& sequence = sequences_.at(id);
+    if (!sequence.stalled_at) sequence.stalled_at = now;
+  }
+}
+
+size_t Sequences::lose(uint32_t rank, Time now) {
+  const std::vector<uint64_t> lost = on(rank);
   for (const uint64_t id : lost) set_waiting(id, now);
   return lost.size();
 }

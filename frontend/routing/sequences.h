@@ -54,6 +54,10 @@ class Sequences {
   void record(Sequence& sequence, wire::Output& output);
   // It needs another rank.
   void set_waiting(uint64_t id, Time now);
+  // All that the rank works on pause, and stay with it.
+  void stall(uint32_t rank, Time now);
+  // Those that the rank works on.
+  std::vector<uint64_t> on(uint32_t rank) const;
   // All that the rank works on need another.
   size_t lose(uint32_t rank, Time now);
   Sequence* find(uint64_t id);

@@ -201,6 +201,10 @@ std::string http(uint16_t port, const std::string& request) {
 std::string get(uint16_t port, const std::string& path, const std::string& headers = "") {
   return http(port, "GET " + path + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + headers + "\r\n");
 }
+std::string post(uint16_t port, const std::string& path, const std::string& body) {
+  return http(port, "POST " + path + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: " +
+                        std::to_string(body.size()) + "\r\n\r\n" + body);
+}
 int status_of(const std::string& answer) { return answer.size() < 12 ? 0 : std::stoi(answer.substr(9, 3)); }
 std::string body_of(const std::string& answer) { return answer.substr(answer.find("\r\n\r\n") + 4); }
 json::object get_json(uint16_t port, const std::string& path) {
@@ -526,10 +530,84 @@ TEST(Admin, ErrorsHaveTheShapeOfOpenAi) {
   EXPECT_EQ(status_of(missing), 404);
   const auto error = json::parse(body_of(missing)).at("error").as_object();
   for (const auto* key : {"message", "type", "param", "code"}) EXPECT_TRUE(error.contains(key)) << key;
-  const auto post = http(port, "POST /cluster HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}");
-  EXPECT_EQ(status_of(post), 405);
-  EXPECT_NE(post.find("Allow: GET, HEAD\r\n"), std::string::npos);
+  const auto put = http(port, "PUT /cluster HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}");
+  EXPECT_EQ(status_of(put), 405);
+  EXPECT_NE(put.find("Allow: GET, HEAD, POST\r\n"), std::string::npos);
+  EXPECT_EQ(status_of(post(port, "/cluster", "{}")), 404);
   EXPECT_EQ(status_of(http(port, "\x16\x03\x01 garbage\r\n\r\n")), 400);
+}
+
+TEST(Admin, ADrainReachesTheProcessThatItNamesAndNobodyElse) {
+  const auto coordinator = start(make_config(2));
+  const auto port = coordinator->admin_port();
+  Fake first(wire::ROLE_WORKER, "worker 0", coordinator->port()),
+      second(wire::ROLE_WORKER, "worker 1", coordinator->port());
+  first.greet({registration(0, 2, 100)});
+  second.greet({registration(1, 2, 101)});
+  Fake frontend(wire::ROLE_FRONTEND, "frontend 0", coordinator->port());
+  frontend.greet({frontend_registration()});
+  Fake launcher(wire::ROLE_LAUNCHER, "launcher", coordinator->port());
+  wire::Frame processes;
+  processes.mutable_launcher_report()->set_pid(77);
+  launcher.greet({processes});
+  EXPECT_TRUE(eventually([&] {
+    const auto cluster = get_json(port, "/cluster");
+    return cluster.at("ranks").as_array().size() == 2 && cluster.at("frontends").as_array().size() == 1 &&
+           cluster.at("launcher").is_object();
+  }));
+  const auto drains = [](const wire::Frame& frame) { return frame.has_drain(); };
+  EXPECT_EQ(status_of(post(port, "/drain", R"({"rank_id":1})")), 202);
+  second.wait_frame(drains);
+  EXPECT_EQ(status_of(post(port, "/drain", R"({"frontend_port":8000})")), 202);
+  frontend.wait_frame(drains);
+  EXPECT_EQ(status_of(post(port, "/drain", R"({"all":true})")), 202);
+  launcher.wait_frame(drains);
+  for (const char* unknown : {R"({"rank_id":2})", R"({"frontend_port":8001})"})
+    EXPECT_EQ(status_of(post(port, "/drain", unknown)), 404) << unknown;
+  for (const char* bad : {"", "{", "[]", "{}", R"({"rank_id":-1})", R"({"rank_id":"1"})", R"({"all":false})",
+                          R"({"rank":1})", R"({"rank_id":0,"all":true})"})
+    EXPECT_EQ(status_of(post(port, "/drain", bad)), 400) << bad;
+}
+
+TEST(Admin, WhatTheLauncherGivesUpIsSaid) {
+  auto config = make_config(1);
+  const auto coordinator = start(config);
+  const auto port = coordinator->admin_port();
+  EXPECT_TRUE(get_json(port, "/cluster").at("launcher").is_null());
+  Fake rank(wire::ROLE_WORKER, "worker 0", coordinator->port());
+  rank.greet({registration(0, 1, 100), report(wire::RANK_LIVE, 5)});
+  Fake launcher(wire::ROLE_LAUNCHER, "launcher", coordinator->port());
+  wire::Frame frame;
+  auto& process = *frame.mutable_launcher_report()->add_processes();
+  frame.mutable_launcher_report()->set_pid(77);
+  process.set_name("worker rank 0");
+  process.set_first_rank(0);
+  process.set_rank_count(1);
+  process.set_given_up(true);
+  process.set_ends(8);
+  process.set_cause("worker rank 0 was killed by signal 9 (Killed)");
+  launcher.greet({frame});
+  Fake frontend(wire::ROLE_FRONTEND, "frontend 0", coordinator->port());
+  frontend.greet({frontend_registration()});
+  EXPECT_TRUE(eventually([&] {
+    const auto cluster = get_json(port, "/cluster");
+    return cluster.at("launcher").is_object() && cluster.at("epoch").to_number<int>() == 5;
+  }));
+  rank.kill();
+  const auto table = frontend.wait_routing([](const wire::RoutingTable& told) {
+    return told.groups_size() == 1 && !told.groups(0).why_not_serving().empty();
+  });
+  EXPECT_EQ(table.groups(0).why_not_serving(),
+            "group 0 has 0 of its 1 ranks, and needs 1 to hold all experts (worker.min_ranks)");
+  EXPECT_EQ(table.groups(0).retry_after_s(), 60U);
+  const auto cluster = get_json(port, "/cluster");
+  EXPECT_EQ(cluster.at("ranks").at(0).at("state").as_string(), "dead");
+  EXPECT_TRUE(cluster.at("ranks").at(0).at("given_up").as_bool());
+  EXPECT_EQ(cluster.at("not_serving").as_array().size(), 1U);
+  const auto told = cluster.at("launcher").at("processes").at(0);
+  EXPECT_EQ(told.at("state").as_string(), "given_up");
+  EXPECT_EQ(told.at("ends").to_number<int>(), 8);
+  EXPECT_EQ(told.at("cause").as_string(), process.cause());
 }
 
 TEST(Admin, LimitsOfHeaderAndBodyAreAnswered) {

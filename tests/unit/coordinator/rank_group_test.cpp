@@ -230,12 +230,49 @@ TEST_F(RankGroupTest, ARankThatLeavesIsNotCountedAsADeath) {
   EXPECT_EQ(members(group_.assign()), Indices{0});
 }
 
-TEST_F(RankGroupTest, WhoIsOnItsWayOutIsInNoFurtherEpoch) {
+TEST_F(RankGroupTest, WhoLeavesTakesPartUntilItHasNothingLeftAndIsThenReleased) {
   form();
   EXPECT_TRUE(group_.report(10, report(wire::RANK_LEAVING, 1), now_).ok());
-  EXPECT_FALSE(group_.assignment_due());  // it may still step with the others
+  EXPECT_FALSE(group_.assignment_due());
+  EXPECT_TRUE(group_.releases_due().empty());
+  EXPECT_EQ(group_.why_not_serving(), "");  // the other takes what comes
   group_.disconnected(11);
-  EXPECT_FALSE(group_.assignment_due());  // nobody is left
+  ASSERT_TRUE(group_.assignment_due());  // it has sequences to finish
+  EXPECT_EQ(members(group_.assign()), Indices{0});
+  EXPECT_EQ(group_.why_not_serving(), "the ranks of group 0 are leaving");
+  prepare(group_, 1, 21, 201);
+  ASSERT_TRUE(group_.assignment_due());
+  EXPECT_EQ(members(group_.assign()), (Indices{0, 1}));
+
+  auto drained = report(wire::RANK_LEAVING, 3);
+  drained.set_drained(true);
+  EXPECT_TRUE(group_.report(10, drained, now_).ok());
+  EXPECT_EQ(group_.releases_due(), Indices{0});
+  EXPECT_TRUE(group_.release(0).release());
+  EXPECT_TRUE(group_.releases_due().empty());
+  ASSERT_TRUE(group_.assignment_due());
+  EXPECT_EQ(members(group_.assign()), Indices{1});
+  EXPECT_TRUE(group_.report(10, drained, now_).ok());
+  EXPECT_FALSE(group_.assignment_due());
+  group_.disconnected(10);
+  EXPECT_EQ(group_.deaths(), 1U);  // of the other one, before
+  EXPECT_FALSE(group_.assignment_due());
+  prepare(group_, 0, 30, 300);  // another process in its place
+  ASSERT_TRUE(group_.assignment_due());
+  EXPECT_EQ(members(group_.assign()), (Indices{0, 1}));
+}
+
+TEST_F(RankGroupTest, TheLastOneIsReleasedToo) {
+  form();
+  group_.disconnected(11);
+  group_.assign();
+  auto drained = report(wire::RANK_LEAVING, 2);
+  drained.set_drained(true);
+  EXPECT_TRUE(group_.report(10, drained, now_).ok());
+  EXPECT_EQ(group_.releases_due(), Indices{0});
+  EXPECT_FALSE(group_.assignment_due());
+  EXPECT_EQ(group_.why_not_serving(),
+            "group 0 has 0 of its 2 ranks, and needs 1 to hold all experts (worker.min_ranks)");
 }
 
 TEST_F(RankGroupTest, ARankThatGoesBeforeTheStartLeavesItsPlaceFree) {

@@ -181,6 +181,82 @@ TEST(Recovery, WhenNoRankComesBackRequestsEndWithTheReasonAndNewOnesAreRefused) 
   EXPECT_EQ(frontend.api->requests_running(), 0U);
 }
 
+// As the coordinator says it of a group that has too few ranks; "" = enough.
+wire::RoutingTable table_of(FakeCluster& cluster, std::vector<std::string> why_not_of_groups) {
+  wire::RoutingTable table;
+  table.set_epoch(2);
+  for (uint32_t group = 0; group < why_not_of_groups.size(); ++group) {
+    auto& rank = *table.add_ranks();
+    rank.set_rank_id(group);
+    rank.set_group(group);
+    rank.set_host("127.0.0.1");
+    rank.set_port(cluster.rank(group).port());
+    rank.set_state(wire::RANK_LIVE);
+    auto& state = *table.add_groups();
+    state.set_group(group);
+    state.set_why_not_serving(why_not_of_groups[group]);
+    state.set_retry_after_s(7);
+  }
+  return table;
+}
+
+TEST(Recovery, WithTooFewRanksNewRequestsAreRefusedAndOldOnesWait) {
+  FakeCluster cluster;
+  TestFrontend frontend(cluster);
+  ASSERT_TRUE(frontend.wait_ready());
+  Client waits(frontend.port());
+  waits.send(request_text("POST", kPath, kBody));
+  const uint64_t id = cluster.rank().wait_generate().request_id();
+  ASSERT_NE(id, 0U);
+  cluster.publish(table_of(cluster, {"group 0 has 1 of its 2 ranks"}));
+  ASSERT_TRUE(eventually([&] { return call(frontend.port(), "GET", "/ready").status == 503; }));
+  const Answer refused = call(frontend.port(), "POST", kPath, kBody);
+  EXPECT_EQ(refused.status, 503);
+  EXPECT_EQ(refused.header("retry-after"), "7");
+  EXPECT_EQ(json::parse(refused.body).at("error").at("message").as_string(),
+            "No worker rank can take the request: group 0 has 1 of its 2 ranks.");
+  cluster.publish(table_of(cluster, {""}));
+  ASSERT_TRUE(frontend.wait_ready());
+  cluster.rank().send(id, output_of("ok", wire::FINISH_LENGTH));
+  EXPECT_EQ(waits.read().status, 200);  // it went on where it was
+  EXPECT_EQ(cluster.rank().generate_count(), 1U);
+}
+
+TEST(Recovery, WhatWaitsForRanksTooLongEndsWithTheReason) {
+  FakeCluster cluster;
+  cluster.recovery_timeout_ms = 50;
+  TestFrontend frontend(cluster);
+  ASSERT_TRUE(frontend.wait_ready());
+  Client client(frontend.port());
+  client.send(request_text("POST", kPath, kBody));
+  const uint64_t id = cluster.rank().wait_generate().request_id();
+  cluster.publish(table_of(cluster, {"group 0 has 1 of its 2 ranks"}));
+  const Answer ended = client.read();
+  EXPECT_EQ(ended.status, 503);
+  EXPECT_EQ(json::parse(ended.body).at("error").at("message").as_string(),
+            "No rank could go on with the request within 50 ms: group 0 has 1 of its 2 ranks.");
+  EXPECT_EQ(cluster.rank().wait_cancel(), id);
+}
+
+TEST(Recovery, WhatRunsInAGroupWithTooFewRanksGoesOnInAnother) {
+  FakeCluster cluster(2);
+  TestFrontend frontend(cluster);
+  cluster.publish(table_of(cluster, {"", ""}));
+  ASSERT_TRUE(eventually([&] { return frontend.pool->load().live_ranks == 2; }));
+  Client client(frontend.port());
+  client.send(request_text("POST", kPath, kStream));
+  const Found first = find_generate(cluster, {0, 1});
+  cluster.rank(first.rank).send(first.generate.request_id(), output_of("a"));
+  ASSERT_EQ(client.read_head().status, 200);
+  cluster.rank(1 - first.rank).answer_with(ok);
+  std::vector<std::string> why_not(2);
+  why_not[first.rank] = "too few";
+  cluster.publish(table_of(cluster, why_not));
+  EXPECT_EQ(rest_of(client).text, "aok");
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(call(frontend.port(), "POST", kPath, kBody).status, 200);
+  EXPECT_EQ(cluster.rank(first.rank).generate_count(), 1U);
+}
+
 TEST(Recovery, ARequestThatARankOnItsWayOutRefusesGoesToAnother) {
   FakeCluster cluster(2);
   TestFrontend frontend(cluster);

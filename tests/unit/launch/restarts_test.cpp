@@ -47,6 +47,18 @@ TEST(Restarts, DelaysGrowToThirtySecondsAndStartOverAfterTenQuietMinutes) {
   EXPECT_EQ(restarts.ended(0, now), Delay(100ms));
 }
 
+TEST(Restarts, OneThatWasToldToEndComesBackAtOnceHoweverOften) {
+  Restarts restarts(1);
+  EXPECT_EQ(restarts.ended(0, kStart), Delay(100ms));
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_EQ(restarts.ended(0, kStart + 1s, true), Delay(100ms));
+    EXPECT_EQ(restarts.due(0), kStart + 1s + 100ms);
+    EXPECT_EQ(restarts.take_due(kStart + 2s), 0U);
+  }
+  EXPECT_EQ(restarts.ends(0), 1U);
+  EXPECT_EQ(restarts.ended(0, kStart + 3s), Delay(200ms));
+}
+
 TEST(Restarts, EachProcessIsCountedByItself) {
   Restarts restarts(3);
   EXPECT_EQ(restarts.ended(0, kStart), Delay(100ms));
