@@ -46,28 +46,32 @@ std::vector<ExpertLoad> loads_of(const Membership& membership) {
 
 class CoordinatorImpl final : public Coordinator {
  public:
-  CoordinatorImpl(const config::ClusterConfig& config, const ModelFacts& model, ExpertPlacement placement)
+  CoordinatorImpl(const config::ClusterConfig& config, const ModelFacts& model, ExpertPlacement placement,
+                  std::unique_ptr<net::Service> service)
       : config_(config),
         model_(model),
         heartbeat_(std::max<uint32_t>(config.heartbeat_ms, 10)),
+        service_(std::move(service)),
         membership_(std::move(placement), config.worker.groups, ranks_min(config.worker), heartbeat_),
         loads_(loads_of(membership_)) {}
 
   ~CoordinatorImpl() override {
-    if (service_ == nullptr) return;
     // The handlers use what is below: nothing of it may go before they have ended.
-    std::promise<void> closed;
-    service_->post([&] {
-      if (admin_) admin_->stop();
-      closed.set_value();
-    });
-    closed.get_future().wait();
+    if (admin_) {
+      std::promise<void> closed;
+      service_->post([&] {
+        admin_->stop();
+        closed.set_value();
+      });
+      closed.get_future().wait();
+    }
     service_->stop();
   }
 
-  Status begin(const std::string& secret);
+  Status open_admin();
+  Status open();
   uint16_t port() const override { return port_; }
-  uint16_t admin_port() const override { return admin_->port(); }
+  uint16_t admin_port() const override { return admin_ ? admin_->port() : 0; }
 
  private:
   void on_frame(const net::ConnectionPtr& from, wire::Frame& frame);
@@ -91,7 +95,7 @@ class CoordinatorImpl final : public Coordinator {
   const milliseconds heartbeat_;
   const steady_clock::time_point started_ = steady_clock::now();
   uint16_t port_ = 0;
-  std::unique_ptr<net::Service> service_;
+  const std::unique_ptr<net::Service> service_;
   std::unique_ptr<AdminServer> admin_;
 
   // The net thread's own.
@@ -101,9 +105,8 @@ class CoordinatorImpl final : public Coordinator {
   uint64_t sent_version_ = 0;
 };
 
-Status CoordinatorImpl::begin(const std::string& secret) {
-  SWITCHYARD_ASSIGN(service_, net::Service::start({wire::ROLE_COORDINATOR, "coordinator"}, secret));
-  // The admin port first: when ranks can come in, both are there. On the net thread, whose data its handler reads.
+// On the net thread, whose data its handler reads.
+Status CoordinatorImpl::open_admin() {
   std::promise<Status> listening;
   service_->post([&] {
     auto admin = AdminServer::start(service_->io_context(), config_.coordinator.admin_host,
@@ -113,8 +116,10 @@ Status CoordinatorImpl::begin(const std::string& secret) {
     admin_ = std::move(admin).value();
     listening.set_value({});
   });
-  SWITCHYARD_TRY(listening.get_future().get());
+  return listening.get_future().get();
+}
 
+Status CoordinatorImpl::open() {
   net::Handlers handlers;
   handlers.on_open = [this](const net::ConnectionPtr& connection) { connections_[connection->id()] = connection; };
   handlers.on_frame = [this](const net::ConnectionPtr& from, wire::Frame& frame) { on_frame(from, frame); };
@@ -332,14 +337,28 @@ AdminReply CoordinatorImpl::drain(const std::string& body) const {
   return {202, "application/json", R"({"status":"draining"})"};
 }
 
+Result<std::unique_ptr<CoordinatorImpl>> make(const config::ClusterConfig& config, const ModelFacts& model,
+                                              std::unique_ptr<net::Service> service) {
+  SWITCHYARD_ASSIGN(auto placement, place_experts(config.worker.placement, model.expert_layer_count, model.expert_count,
+                                                  config.worker.data_parallel_size));
+  return std::make_unique<CoordinatorImpl>(config, model, std::move(placement), std::move(service));
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Coordinator>> Coordinator::start(const config::ClusterConfig& config, const ModelFacts& model,
                                                         const std::string& secret) {
-  SWITCHYARD_ASSIGN(auto placement, place_experts(config.worker.placement, model.expert_layer_count, model.expert_count,
-                                                  config.worker.data_parallel_size));
-  auto coordinator = std::make_unique<CoordinatorImpl>(config, model, std::move(placement));
-  SWITCHYARD_TRY(coordinator->begin(secret));
+  SWITCHYARD_ASSIGN(auto service, net::Service::start({wire::ROLE_COORDINATOR, "coordinator"}, secret));
+  SWITCHYARD_ASSIGN(auto coordinator, make(config, model, std::move(service)));
+  SWITCHYARD_TRY(coordinator->open_admin());  // first: when ranks can come in, both ports are there
+  SWITCHYARD_TRY(coordinator->open());
+  return std::unique_ptr<Coordinator>(std::move(coordinator));
+}
+
+Result<std::unique_ptr<Coordinator>> Coordinator::start(const config::ClusterConfig& config, const ModelFacts& model,
+                                                        std::unique_ptr<net::Service> service) {
+  SWITCHYARD_ASSIGN(auto coordinator, make(config, model, std::move(service)));
+  SWITCHYARD_TRY(coordinator->open());
   return std::unique_ptr<Coordinator>(std::move(coordinator));
 }
 

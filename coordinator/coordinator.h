@@ -11,6 +11,7 @@
 
 #include "common/base/result.h"
 #include "common/config/cluster_config.h"
+#include "common/net/net.h"
 
 namespace switchyard::coordinator {
 
@@ -27,6 +28,9 @@ class Coordinator {
   // cannot be had.
   static Result<std::unique_ptr<Coordinator>> start(const config::ClusterConfig& config, const ModelFacts& model,
                                                     const std::string& secret);
+  // Over a given service and without the admin port, of which admin_port() then says 0.
+  static Result<std::unique_ptr<Coordinator>> start(const config::ClusterConfig& config, const ModelFacts& model,
+                                                    std::unique_ptr<net::Service> service);
   virtual ~Coordinator() = default;  // stops
 
   virtual uint16_t port() const = 0;

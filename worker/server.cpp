@@ -121,17 +121,14 @@ uint32_t http_status(Errc code) {
 
 class ServerImpl final : public Server {
  public:
-  ServerImpl(const config::ClusterConfig& config, RankIdentity identity)
-      : config_(config), identity_(std::move(identity)) {}
+  ServerImpl(const config::ClusterConfig& config, RankIdentity identity, std::unique_ptr<net::Service> net)
+      : config_(config), identity_(std::move(identity)), net_(std::move(net)) {}
   ~ServerImpl() override {
-    stop_net();
+    net_->stop();
     compiler_.reset();
   }
 
   Status open() {
-    SWITCHYARD_ASSIGN(std::string secret, net::load_secret(config_.secret_file));
-    SWITCHYARD_ASSIGN(
-        net_, net::Service::start({wire::ROLE_WORKER, fmt::format("worker {}", identity_.rank_id)}, std::move(secret)));
     net::Handlers handlers;
     handlers.on_frame = [this](const net::ConnectionPtr& from, wire::Frame& frame) { on_peer_frame(from, frame); };
     handlers.on_close = [this](const net::ConnectionPtr& from, const Error&) { on_peer_gone(from); };
@@ -253,7 +250,7 @@ class ServerImpl final : public Server {
       engine_ = nullptr;
       send_report();
     }
-    stop_net();
+    net_->stop();
     compiler_.reset();  // no frame comes any more that could need it
   }
 
@@ -308,10 +305,6 @@ class ServerImpl final : public Server {
     std::string trace_id;
   };
   using Requests = std::map<uint64_t, Request>;
-
-  void stop_net() {
-    if (net_) net_->stop();
-  }
 
   // --- leaving; all under the lock -----------------------------------------------------------------------------------
 
@@ -616,7 +609,7 @@ class ServerImpl final : public Server {
 
   const config::ClusterConfig& config_;
   RankIdentity identity_;
-  std::unique_ptr<net::Service> net_;
+  const std::unique_ptr<net::Service> net_;
   std::unique_ptr<BurstRelay> bursts_;  // its callbacks run on the net thread
   uint16_t port_ = 0;
 
@@ -654,8 +647,9 @@ class ServerImpl final : public Server {
 
 }  // namespace
 
-Result<std::unique_ptr<Server>> Server::start(const config::ClusterConfig& config, RankIdentity identity) {
-  auto server = std::make_unique<ServerImpl>(config, std::move(identity));
+Result<std::unique_ptr<Server>> Server::start(const config::ClusterConfig& config, RankIdentity identity,
+                                              std::unique_ptr<net::Service> net) {
+  auto server = std::make_unique<ServerImpl>(config, std::move(identity), std::move(net));
   SWITCHYARD_TRY(server->open());
   return std::unique_ptr<Server>(std::move(server));
 }

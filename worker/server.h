@@ -14,6 +14,7 @@
 
 #include "common/base/result.h"
 #include "common/config/cluster_config.h"
+#include "common/net/net.h"
 #include "worker/engine/engine.h"
 #include "worker/model/weights.h"
 
@@ -45,7 +46,9 @@ struct RankAssignment {
 
 class Server {
  public:
-  static Result<std::unique_ptr<Server>> start(const config::ClusterConfig& config, RankIdentity identity);
+  // Listens on any free port of worker.listen_host.
+  static Result<std::unique_ptr<Server>> start(const config::ClusterConfig& config, RankIdentity identity,
+                                               std::unique_ptr<net::Service> net);
   virtual ~Server() = default;
 
   // Registers and waits to be told what to load: without epoch and members. Blocks.

@@ -46,16 +46,18 @@ class FrontendImpl final : public Frontend {
     options.head_timeout = milliseconds(config.frontend.header_timeout_ms);
     raise_open_files_limit(options.connections_max);
     SWITCHYARD_ASSIGN(server_, HttpServer::start(options, *api_));
-    SWITCHYARD_ASSIGN(pool_, RankPool::start(
-                                 config, index, server_->port(),
-                                 [this] {
-                                   return RankPool::Report{api_->requests_running(), server_->connection_count(),
-                                                           api_->keys().take_report()};
-                                 },
-                                 [this](const wire::KeyUses& uses) {
-                                   api_->keys().others_took(uses.source(), {uses.uses().begin(), uses.uses().end()});
-                                 },
-                                 [] { kill(getpid(), SIGTERM); }));  // what that does, main.cpp says
+    SWITCHYARD_ASSIGN(std::string secret, net::load_secret(config.secret_file));
+    SWITCHYARD_ASSIGN(auto net,
+                      net::Service::start({wire::ROLE_FRONTEND, fmt::format("frontend {}", index)}, std::move(secret)));
+    pool_ = RankPool::start(
+        config, std::move(net), server_->port(),
+        [this] {
+          return RankPool::Report{api_->requests_running(), server_->connection_count(), api_->keys().take_report()};
+        },
+        [this](const wire::KeyUses& uses) {
+          api_->keys().others_took(uses.source(), {uses.uses().begin(), uses.uses().end()});
+        },
+        [] { kill(getpid(), SIGTERM); });  // what that does, main.cpp says
     api_->set_pool(pool_.get());
     log_info("frontend listens", {{"host", options.host},
                                   {"port", server_->port()},

@@ -26,20 +26,17 @@ constexpr std::chrono::milliseconds kPlaceAgain{20};
 
 class NetRankPool final : public RankPool {
  public:
-  NetRankPool(const config::ClusterConfig& config, uint32_t index, uint16_t http_port, std::function<Report()> report,
-              OnKeyUses on_key_uses, std::function<void()> on_drain)
+  NetRankPool(const config::ClusterConfig& config, std::unique_ptr<net::Service> net, uint16_t http_port,
+              std::function<Report()> report, OnKeyUses on_key_uses, std::function<void()> on_drain)
       : config_(config),
-        index_(index),
         http_port_(http_port),
         report_(std::move(report)),
         on_key_uses_(std::move(on_key_uses)),
-        on_drain_(std::move(on_drain)) {}
+        on_drain_(std::move(on_drain)),
+        net_(std::move(net)) {}
   ~NetRankPool() override { stop(); }
 
-  Status open() {
-    SWITCHYARD_ASSIGN(std::string secret, net::load_secret(config_.secret_file));
-    SWITCHYARD_ASSIGN(
-        net_, net::Service::start({wire::ROLE_FRONTEND, fmt::format("frontend {}", index_)}, std::move(secret)));
+  void open() {
     net::Handlers handlers;
     handlers.on_open = [this](const net::ConnectionPtr& to) { on_coordinator(to); };
     handlers.on_frame = [this](const net::ConnectionPtr&, wire::Frame& frame) {
@@ -58,7 +55,6 @@ class NetRankPool final : public RankPool {
     };
     net_->connect(config_.coordinator.host, config_.coordinator.port, std::move(handlers));
     net_->every(std::chrono::milliseconds(config_.heartbeat_ms), [this] { send_report(); });
-    return {};
   }
 
   Result<Ticket> generate(wire::Generate request, Reactor& reactor, OnOutput on_output) override {
@@ -127,9 +123,7 @@ class NetRankPool final : public RankPool {
     return std::max(soonest, 1U);
   }
 
-  void stop() override {
-    if (net_) net_->stop();
-  }
+  void stop() override { net_->stop(); }
 
  private:
   // As the coordinator says.
@@ -533,14 +527,13 @@ class NetRankPool final : public RankPool {
   }
 
   const config::ClusterConfig config_;
-  const uint32_t index_;
   const uint16_t http_port_;
   const std::function<Report()> report_;
   const OnKeyUses on_key_uses_;
   const std::function<void()> on_drain_;
   const std::chrono::milliseconds recovery_timeout_{config_.frontend.recovery_timeout_ms};
 
-  mutable std::mutex mutex_;  // guards what follows, but net_
+  mutable std::mutex mutex_;  // guards what follows
   net::ConnectionPtr coordinator_;
   std::string coordinator_error_;
   uint64_t epoch_ = 0;
@@ -552,18 +545,19 @@ class NetRankPool final : public RankPool {
   std::optional<Clock::time_point> last_lost_;  // a rank
   uint64_t replays_ = 0;
   PrefixIndex prefixes_;
-  std::unique_ptr<net::Service> net_;
+
+  const std::unique_ptr<net::Service> net_;  // goes first: its thread uses the rest
 };
 
 }  // namespace
 
-Result<std::unique_ptr<RankPool>> RankPool::start(const config::ClusterConfig& config, uint32_t frontend_index,
-                                                  uint16_t http_port, std::function<Report()> report,
-                                                  OnKeyUses on_key_uses, std::function<void()> on_drain) {
-  auto pool = std::make_unique<NetRankPool>(config, frontend_index, http_port, std::move(report),
-                                            std::move(on_key_uses), std::move(on_drain));
-  SWITCHYARD_TRY(pool->open());
-  return std::unique_ptr<RankPool>(std::move(pool));
+std::unique_ptr<RankPool> RankPool::start(const config::ClusterConfig& config, std::unique_ptr<net::Service> net,
+                                          uint16_t http_port, std::function<Report()> report, OnKeyUses on_key_uses,
+                                          std::function<void()> on_drain) {
+  auto pool =
+      std::make_unique<NetRankPool>(config, std::move(net), http_port, std::move(report), std::move(on_key_uses), std::move(on_drain));
+  pool->open();
+  return pool;
 }
 
 }  // namespace switchyard::frontend

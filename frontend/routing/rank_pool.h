@@ -17,6 +17,7 @@
 
 #include "common/base/result.h"
 #include "common/config/cluster_config.h"
+#include "common/net/net.h"
 #include "common/wire/switchyard.pb.h"
 #include "frontend/http/http.h"
 #include "frontend/routing/sequences.h"
@@ -53,9 +54,9 @@ class RankPool {
 
   // Connects in the background. http_port: as the coordinator shall show it. report: called every heartbeat on the net
   // thread. on_drain: the coordinator asks the frontend to drain; on the net thread.
-  static Result<std::unique_ptr<RankPool>> start(const config::ClusterConfig& config, uint32_t frontend_index,
-                                                 uint16_t http_port, std::function<Report()> report,
-                                                 OnKeyUses on_key_uses = {}, std::function<void()> on_drain = {});
+  static std::unique_ptr<RankPool> start(const config::ClusterConfig& config, std::unique_ptr<net::Service> net,
+                                         uint16_t http_port, std::function<Report()> report,
+                                         OnKeyUses on_key_uses = {}, std::function<void()> on_drain = {});
   virtual ~RankPool() = default;  // stops
 
   // Sends a sequence to a rank, under a request_id of its own. kUnavailable: no live rank, and none to be waited for.

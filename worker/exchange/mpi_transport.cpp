@@ -134,10 +134,27 @@ class MpiTransport final : public Transport {
   std::vector<std::pair<size_t, MPI_Datatype>> types_;
 };
 
+class MpiExchanges final : public ExchangeMaker {
+ public:
+  explicit MpiExchanges(uint32_t deadline_ms) : deadline_ms_(deadline_ms) {}
+  uint16_t port() const override { return 0; }
+  Result<std::unique_ptr<Exchange>> make(const std::vector<TcpMember>&, uint32_t, const ExchangeShape& shape,
+                                         kernels::ThreadPool&, Epoch epoch) override {
+    return make_message_exchange(make_mpi_transport(deadline_ms_, epoch), shape);
+  }
+
+ private:
+  const uint32_t deadline_ms_;
+};
+
 }  // namespace
 
 std::unique_ptr<Transport> make_mpi_transport(uint32_t deadline_ms, Epoch epoch) {
   return std::make_unique<MpiTransport>(deadline_ms, epoch);
+}
+
+std::unique_ptr<ExchangeMaker> make_mpi_exchanges(uint32_t deadline_ms) {
+  return std::make_unique<MpiExchanges>(deadline_ms);
 }
 
 MpiWorld mpi_init() {

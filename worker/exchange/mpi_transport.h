@@ -7,12 +7,16 @@
 
 #include <memory>
 
+#include "worker/exchange/exchange_maker.h"
 #include "worker/exchange/transport.h"
 
 namespace switchyard::worker {
 
 // MPI must be initialised (MPI_THREAD_FUNNELED, by the thread that will call). Duplicates MPI_COMM_WORLD.
 std::unique_ptr<Transport> make_mpi_transport(uint32_t deadline_ms, Epoch epoch = {});
+
+// Exchanges of such messages; all ranks of the job are members.
+std::unique_ptr<ExchangeMaker> make_mpi_exchanges(uint32_t deadline_ms);
 
 // This process in MPI_COMM_WORLD, after MPI_Init. Rank 0 of 1 when not started by a launcher.
 struct MpiWorld {

@@ -217,9 +217,11 @@ TestFrontend::TestFrontend(FakeCluster& cluster, ApiOptions api_options, ServerO
   auto started = HttpServer::start(server_options, *api);
   SWITCHYARD_CHECK(started.ok());
   server = std::move(started).value();
-  auto ranks = RankPool::start(config, 0, server->port(), [] { return RankPool::Report{}; });
-  SWITCHYARD_CHECK(ranks.ok());
-  pool = std::move(ranks).value();
+  auto secret = net::load_secret(config.secret_file);
+  SWITCHYARD_CHECK(secret.ok());
+  auto net = net::Service::start({wire::ROLE_FRONTEND, "frontend 0"}, std::move(*secret));
+  SWITCHYARD_CHECK(net.ok());
+  pool = RankPool::start(config, std::move(*net), server->port(), [] { return RankPool::Report{}; });
   api->set_pool(pool.get());
 }
 
