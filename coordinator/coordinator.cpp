@@ -8,6 +8,7 @@
 #include <map>
 #include <utility>
 
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/net/net.h"
 #include "common/wire/switchyard.pb.h"
@@ -21,7 +22,6 @@ namespace switchyard::coordinator {
 namespace {
 
 using std::chrono::milliseconds;
-using std::chrono::steady_clock;
 
 // Loads reach the frontends at least this often.
 constexpr milliseconds kRoutingInterval{1000};
@@ -93,7 +93,7 @@ class CoordinatorImpl final : public Coordinator {
   const config::ClusterConfig config_;
   const ModelFacts model_;
   const milliseconds heartbeat_;
-  const steady_clock::time_point started_ = steady_clock::now();
+  const Time started_ = now();
   uint16_t port_ = 0;
   const std::unique_ptr<net::Service> service_;
   std::unique_ptr<AdminServer> admin_;
@@ -156,7 +156,7 @@ void CoordinatorImpl::on_frame(const net::ConnectionPtr& from, wire::Frame& fram
 }
 
 void CoordinatorImpl::on_register_rank(const net::ConnectionPtr& from, const wire::RegisterRank& registration) {
-  const auto now = steady_clock::now();
+  const Time now = switchyard::now();
   const auto* replaced = membership_.rank(registration.rank_id());
   const ConnectionId old_connection = replaced != nullptr ? replaced->connection : 0;
   if (const auto status = membership_.register_rank(from->id(), registration, now); !status.ok()) {
@@ -183,7 +183,7 @@ void CoordinatorImpl::on_register_rank(const net::ConnectionPtr& from, const wir
 }
 
 void CoordinatorImpl::on_rank_report(const net::ConnectionPtr& from, const wire::RankReport& report) {
-  const auto now = steady_clock::now();
+  const Time now = switchyard::now();
   const Rank* rank = membership_.rank_of(from->id());
   const bool leaves = report.state() == wire::RANK_LEAVING && rank != nullptr && rank->state != wire::RANK_LEAVING;
   if (!membership_.report(from->id(), report, now).ok()) {
@@ -246,7 +246,7 @@ void CoordinatorImpl::drain_with(const Rank& leaving) {
 }
 
 void CoordinatorImpl::tick() {
-  for (const auto id : membership_.tick(steady_clock::now())) {
+  for (const auto id : membership_.tick(now())) {
     if (const auto found = connections_.find(id); found != connections_.end()) found->second->close();
   }
   settle();
@@ -265,7 +265,7 @@ void CoordinatorImpl::settle() {
       send(connection, frame);
     }
   };
-  send_all(membership_.prepare(steady_clock::now()));
+  send_all(membership_.prepare(now()));
   send_all(membership_.release());
   for (const uint32_t group : membership_.assignments_due()) {
     wire::Frame frame;
@@ -294,7 +294,7 @@ AdminReply CoordinatorImpl::answer(const AdminRequest& request) const {
     return admin_error(404, "Nothing takes a POST there: try /drain.", "not_found");
   }
   const View view{membership_,         loads_,   config_.name,       model_name(config_.model),
-                  model_.architecture, started_, steady_clock::now()};
+                  model_.architecture, started_, now()};
   if (path == "/cluster") return {200, "application/json", cluster_json(view)};
   if (path == "/placement") return {200, "application/json", placement_json(view)};
   if (path == "/metrics") return {200, "text/plain; version=0.0.4; charset=utf-8", metrics_text(view)};

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <condition_variable>
 #include <cstdio>
 #include <map>
 #include <mutex>
@@ -13,6 +12,7 @@
 #include <set>
 #include <utility>
 
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/net/net.h"
 #include "common/wire/switchyard.pb.h"
@@ -33,9 +33,7 @@ uint64_t resident_bytes() {
 }
 
 uint64_t monotonic_ns() {
-  return static_cast<uint64_t>(
-      std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
-          .count());
+  return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(now().time_since_epoch()).count());
 }
 
 SamplingParams to_params(const wire::Sampling& from) {
@@ -385,8 +383,8 @@ class ServerImpl final : public Server {
       r->set_prompt_tokens(stats.prompt_tokens);
       r->set_generation_tokens(stats.generation_tokens);
       // Tens of kilobytes for a large model: not in every heartbeat.
-      if (const auto now = std::chrono::steady_clock::now(); now - expert_tokens_reported_ >= kExpertTokensInterval) {
-        expert_tokens_reported_ = now;
+      if (now() - expert_tokens_reported_ >= kExpertTokensInterval) {
+        expert_tokens_reported_ = now();
         r->mutable_expert_tokens()->Add(stats.expert_tokens.begin(), stats.expert_tokens.end());
         r->set_expert_layer_count(expert_layers_);
       }
@@ -613,8 +611,8 @@ class ServerImpl final : public Server {
   std::unique_ptr<BurstRelay> bursts_;  // its callbacks run on the net thread
   uint16_t port_ = 0;
 
-  std::mutex mutex_;                 // guards what follows
-  std::condition_variable changed_;  // what is waited for
+  std::mutex mutex_;   // guards what follows
+  Condition changed_;  // what is waited for
   net::ConnectionPtr coordinator_;
   std::optional<wire::Assignment> to_load_;
   std::optional<wire::Assignment> next_;  // epoch
@@ -632,7 +630,7 @@ class ServerImpl final : public Server {
   uint64_t weight_bytes_ = 0;
   uint64_t kv_bytes_ = 0;
   uint32_t expert_layers_ = 0;
-  std::chrono::steady_clock::time_point expert_tokens_reported_{};
+  Time expert_tokens_reported_{};
   uint64_t reported_steps_ = 0;
   double reported_step_seconds_ = 0.0;
 

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/net/net.h"
 #include "frontend/routing/prefix_index.h"
@@ -18,8 +19,6 @@
 
 namespace switchyard::frontend {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 // How soon sequences without a rank are looked at again.
 constexpr std::chrono::milliseconds kPlaceAgain{20};
@@ -60,7 +59,7 @@ class NetRankPool final : public RankPool {
   Result<Ticket> generate(wire::Generate request, Reactor& reactor, OnOutput on_output) override {
     const std::vector<uint64_t> blocks = PrefixIndex::blocks_of(
         {request.prompt_token_ids().data(), static_cast<size_t>(request.prompt_token_ids_size())});
-    const auto now = Clock::now();
+    const Time now = switchyard::now();
     Ticket ticket;
     Sending sending;
     {
@@ -145,8 +144,8 @@ class NetRankPool final : public RankPool {
     uint32_t running = 0;
     uint32_t waiting = 0;
     double kv_usage = 0;
-    uint64_t load_time = 0;      // of the three above
-    Clock::time_point heard_at;  // outputs, or the first sequence that it owes some for
+    uint64_t load_time = 0;  // of the three above
+    Time heard_at;           // outputs, or the first sequence that it owes some for
 
     // The load as the rank says it with its outputs, or as the coordinator passes it on, whichever is later.
     template <typename Message>
@@ -188,7 +187,7 @@ class NetRankPool final : public RankPool {
   }
 
   // No rank can be used, but one could shortly before, or will soon.
-  bool may_recover(Clock::time_point now) const {
+  bool may_recover(Time now) const {
     if (last_lost_ && now - *last_lost_ < recovery_timeout_) return true;
     return std::any_of(ranks_.begin(), ranks_.end(),
                        [](const auto& entry) { return entry.second.connection && entry.second.joining; });
@@ -233,7 +232,7 @@ class NetRankPool final : public RankPool {
 
   Rank* choose(const std::vector<uint64_t>& blocks, size_t prompt_tokens) {
     const auto matches = prefixes_.matches(blocks);
-    const auto now = Clock::now();
+    const Time now = switchyard::now();
     const auto broken = broken_groups();
     std::vector<RankCandidate> candidates;
     candidates.reserve(ranks_.size());
@@ -261,7 +260,7 @@ class NetRankPool final : public RankPool {
   }
 
   // Gives a sequence to the best rank; there must be one.
-  Sending place(uint64_t id, const std::vector<uint64_t>& blocks, Clock::time_point now) {
+  Sending place(uint64_t id, const std::vector<uint64_t>& blocks, Time now) {
     Sequences::Sequence& sequence = *sequences_.find(id);
     Rank& rank = *choose(blocks, sequence.prompt().size() + sequence.generated.size());
     if (sequences_.count_on(rank.id) == 0) rank.heard_at = now;
@@ -276,7 +275,7 @@ class NetRankPool final : public RankPool {
     const std::lock_guard lock(mutex_);
     const Sequences::Sequence* sequence = sequences_.find(sending.id);
     if (sequence == nullptr || sequence->waits || sequence->rank != sending.rank) return;
-    sequences_.set_waiting(sending.id, Clock::now());
+    sequences_.set_waiting(sending.id, now());
     place_later();
   }
 
@@ -301,7 +300,7 @@ class NetRankPool final : public RankPool {
     std::vector<std::pair<net::ConnectionPtr, wire::Frame>> cancels;
     {
       const std::lock_guard lock(mutex_);
-      const auto now = Clock::now();
+      const Time now = switchyard::now();
       const bool usable = any_usable();
       const std::vector<uint64_t> waiting(sequences_.waiting().begin(), sequences_.waiting().end());
       for (const uint64_t id : waiting) {
@@ -327,7 +326,7 @@ class NetRankPool final : public RankPool {
   }
 
   // Of the sequences on ranks whose group waits for others, those that have waited too long. True: some still wait.
-  bool end_paused(Clock::time_point now, std::vector<GivenUp>& given_up,
+  bool end_paused(Time now, std::vector<GivenUp>& given_up,
                   std::vector<std::pair<net::ConnectionPtr, wire::Frame>>& cancels) {
     bool some_wait = false;
     for (const auto& [rank_id, rank] : ranks_) {
@@ -357,7 +356,7 @@ class NetRankPool final : public RankPool {
       if (elsewhere) {
         disconnect(rank);
       } else {
-        sequences_.stall(id, Clock::now());
+        sequences_.stall(id, now());
         place_later();
       }
     }
@@ -479,14 +478,14 @@ class NetRankPool final : public RankPool {
       const std::lock_guard lock(mutex_);
       Rank& rank = ranks_[rank_id];
       rank.take_load(frame->outputs());
-      rank.heard_at = Clock::now();
+      rank.heard_at = now();
       for (wire::Output& output : *frame->mutable_outputs()->mutable_outputs()) {
         const uint64_t id = output.request_id();
         Sequences::Sequence* sequence = sequences_.find(id);
         if (sequence == nullptr || sequence->waits || sequence->rank != rank_id) continue;  // cancelled
         if (another_may_take(*sequence, output)) {
           sequence->refusal = std::move(*output.mutable_error());
-          sequences_.set_waiting(id, Clock::now());
+          sequences_.set_waiting(id, now());
           place_later();
           continue;
         }
@@ -518,7 +517,7 @@ class NetRankPool final : public RankPool {
       rank.running = rank.waiting = 0;
       prefixes_.forget(rank_id);
       rank.load_time = 0;  // another process may take its place, with a clock of its own
-      last_lost_ = Clock::now();
+      last_lost_ = now();
       lost = sequences_.lose(rank_id, *last_lost_);
       leave_group(rank.group);
     }
@@ -542,7 +541,7 @@ class NetRankPool final : public RankPool {
   uint32_t last_rank_ = UINT32_MAX;
   Sequences sequences_;
   bool placing_later_ = false;
-  std::optional<Clock::time_point> last_lost_;  // a rank
+  std::optional<Time> last_lost_;  // a rank
   uint64_t replays_ = 0;
   PrefixIndex prefixes_;
 

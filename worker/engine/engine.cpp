@@ -1,7 +1,6 @@
 #include "worker/engine/engine.h"
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
 namespace switchyard::worker {
@@ -9,10 +8,6 @@ namespace {
 
 // Rows whose logits are held at once while scoring a prompt: 64 rows of a 150k vocabulary are 38 MB.
 constexpr uint32_t kScoreRows = 64;
-
-double now_seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 bool is_stop(const Sequence& sequence, int32_t token) {
   const auto& stops = sequence.params.stop_token_ids;
@@ -67,14 +62,14 @@ Status Engine::submit(std::unique_ptr<Sequence> sequence) {
   if (inbox_.size() >= limits_.scheduler.max_waiting) return Error{Errc::kOverloaded, "the rank's queue is full"};
   sequence->arrival_time = now_seconds();
   inbox_.push_back(std::move(sequence));
-  changed_.notify_one();
+  changed_.notify_all();
   return {};
 }
 
 void Engine::cancel(uint64_t id) {
   const std::lock_guard lock(mutex_);
   cancels_.push_back(id);
-  changed_.notify_one();
+  changed_.notify_all();
 }
 
 void Engine::begin(uint64_t epoch, uint64_t burst) {
@@ -82,12 +77,12 @@ void Engine::begin(uint64_t epoch, uint64_t burst) {
   if (epoch < begun_epoch_) return;
   begun_ = epoch == begun_epoch_ ? std::max(begun_, burst) : burst;
   begun_epoch_ = epoch;
-  changed_.notify_one();
+  changed_.notify_all();
 }
 
 void Engine::wake() {
   const std::lock_guard lock(mutex_);
-  changed_.notify_one();
+  changed_.notify_all();
 }
 
 void Engine::regroup(Exchange& exchange, Epoch epoch) {
@@ -101,7 +96,7 @@ void Engine::regroup(Exchange& exchange, Epoch epoch) {
 void Engine::stop() {
   const std::lock_guard lock(mutex_);
   stopping_ = true;
-  changed_.notify_one();
+  changed_.notify_all();
 }
 
 // Sleeps until the next burst begins; asks for it when this rank has a reason.

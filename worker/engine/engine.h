@@ -17,7 +17,6 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -25,6 +24,7 @@
 #include <string>
 #include <vector>
 
+#include "common/base/clock.h"
 #include "common/base/result.h"
 #include "worker/engine/mask_thread.h"
 #include "worker/exchange/exchange.h"
@@ -129,7 +129,7 @@ class Engine {
   std::vector<uint64_t> expert_tokens_;
 
   mutable std::mutex mutex_;  // guards what follows
-  std::condition_variable changed_;
+  Condition changed_;
   std::vector<std::unique_ptr<Sequence>> inbox_;
   std::vector<uint64_t> cancels_;
   Epoch epoch_;

@@ -1,10 +1,10 @@
 // What every exchange over a transport has in common: who it is, the agreement of a step, its figures.
 #pragma once
 
-#include <chrono>
 #include <memory>
 #include <utility>
 
+#include "common/base/clock.h"
 #include "worker/exchange/exchange.h"
 
 namespace switchyard::worker {
@@ -23,13 +23,13 @@ class TransportExchange : public Exchange {
   class Timed {
    public:
     explicit Timed(double& seconds) : seconds_(seconds) {}
-    ~Timed() { seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
+    ~Timed() { seconds_ += now_seconds() - start_; }
     Timed(const Timed&) = delete;
     Timed& operator=(const Timed&) = delete;
 
    private:
     double& seconds_;
-    const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+    const double start_ = now_seconds();
   };
 
   TransportExchange(std::unique_ptr<Transport> transport, const ExchangeShape& shape)
