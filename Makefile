@@ -1,6 +1,6 @@
 # The verbs a person types. Each is a line or two over CMake; see README.md.
 .DEFAULT_GOAL := build
-.PHONY: deps build build-all run test test-venv test-browser bench bench-peers bench-faults gpu-check train train-venv eval sanitize fuzz format lint clean
+.PHONY: deps build build-all run test test-venv test-browser bench bench-peers bench-faults soak gpu-check train train-venv eval sanitize fuzz format lint clean
 SHELL := /bin/bash
 
 sources = $(shell git ls-files '*.h' '*.cpp' '*.cu' '*.cuh')
@@ -49,6 +49,10 @@ bench-peers: deps build-all
 # What clients see when ranks and the coordinator die under load: pauses, and that nothing is lost. FAULTS="MODEL --kills 100" for others.
 bench-faults: deps build-all
 	python3 tests/bench/faults.py $(or $(FAULTS),tests/data/golden/r1-tiny)
+
+# Mixed load with random faults for T seconds: nothing lost, nothing different, nothing that grows. SOAK="MODEL --groups 1 --ranks 4" for others.
+soak: deps build-all
+	python3 tests/bench/soak.py $(or $(SOAK),tests/data/golden/r1-tiny) --seconds $(or $(T),3600)
 
 # Tests and benchmarks of the CUDA backend: on this machine's GPU, or a bundle to carry to one. GPU_MODEL=DIR adds the engine's speed.
 gpu-check: deps build-all

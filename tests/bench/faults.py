@@ -3,7 +3,8 @@
     faults.py MODEL [--ranks 4] [--kills 20] [--stops 5] [--coordinator-kills 5] [--streams 16] [--tokens 400] [--tokenizer DIR]
 
 Clients stream greedy answers again and again; one fault after the other happens at random moments (kill -9 of a rank, SIGSTOP of a rank
-until it is found dead, kill -9 of the coordinator), the next one when all ranks are live again. For each stream that was open: its longest
+until it is found dead, kill -9 of the coordinator), the next one when all ranks are live again; every process dies five times, then another
+cluster is begun. For each stream that was open: its longest
 gap between two pieces from the fault on. Every stream has to come to its end with the tokens of an undisturbed run. Prints a JSON line
 a kind of fault.
 """
@@ -20,6 +21,9 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "cluster"))
 from cluster import Cluster, wait_for  # noqa: E402
+
+
+FAULTS_OF_ONE = 5  # processes, in one cluster
 
 
 class Stream:
@@ -106,24 +110,34 @@ def percentile(values, share):
     return round(values[min(len(values) - 1, int(share * len(values)))], 3) if values else None
 
 
-def faults(cluster, load, kind, count, ranks, rng):
-    """Lets faults of a kind happen; the figures."""
+def faults(cluster, kind, victims, ranks, rng):
+    """Lets a fault of a kind happen to each victim in turn; the figures."""
     at, detected, whole = [], [], []
-    for _ in range(count):
+    for rank_id in victims:
         time.sleep(rng.uniform(0.5, 1.5))
         view = cluster.view()
-        victim = view["coordinator"] if kind == "coordinator killed" else rng.choice(view["ranks"])
+        victim = view["coordinator"] if kind == "coordinator killed" else view["ranks"][rank_id]
         began = time.monotonic()
         at.append(began)
         os.kill(victim["pid"], signal.SIGSTOP if kind == "rank stopped" else signal.SIGKILL)
         if kind != "coordinator killed":
-            wait_for(lambda: states(cluster)[victim["rank_id"]] != "live", 30, "the fault is noticed")
+            wait_for(lambda: states(cluster)[rank_id] != "live", 30, "the fault is noticed")
             detected.append(time.monotonic() - began)
         if kind == "rank stopped":
             os.kill(victim["pid"], signal.SIGCONT)
         wait_for(lambda: states(cluster) == ["live"] * ranks, 120, "all ranks are live again")
         whole.append(time.monotonic() - began)
     return at, detected, whole
+
+
+def batches(kind, count, ranks, rng):
+    """Victims, a cluster's at a time: the launcher gives up a process that ends 8 times within ten minutes."""
+    each = 1 if kind == "coordinator killed" else ranks
+    while count > 0:
+        batch = [rank for rank in range(each) for _ in range(FAULTS_OF_ONE)]
+        rng.shuffle(batch)
+        yield batch[:count]
+        count -= len(batch)
 
 
 def main():
@@ -139,24 +153,27 @@ def main():
     a = parser.parse_args()
     vocabulary = json.loads((a.model / "config.json").read_text())["vocab_size"]
     for kind, count in (("rank killed", a.kills), ("rank stopped", a.stops), ("coordinator killed", a.coordinator_kills)):
-        if count == 0:
-            continue
-        config = (f"model: {{path: {a.model.resolve()}}}\nheartbeat_ms: 200\nworker: {{data_parallel_size: {a.ranks}, kv_cache_memory_mib: 256, threads_per_rank: 1}}\n"
-                  "frontend: {port: 0}\nlog: {level: warn}")
-        with Cluster.up(config) as cluster:
-            wait_for(lambda: states(cluster) == ["live"] * a.ranks, 60, "all ranks are live")
-            port = cluster.view()["frontends"][0]["port"]
-            with Load(port, vocabulary, a.streams, a.tokens, a.seed) as load:
-                at, detected, whole = faults(cluster, load, kind, count, a.ranks, random.Random(a.seed))
-            # Restarts are bounded: so many deaths of one process within ten minutes, and it is given up.
-            pauses = [p for moment in at for p in (s.pause(moment) for s in load.finished) if p is not None]
+        rng = random.Random(a.seed)
+        pauses, detected, whole, streams, lost, different = [], [], [], 0, [], 0
+        for victims in batches(kind, count, a.ranks, rng):
+            config = (f"model: {{path: {a.model.resolve()}, max_model_len: 1024}}\nworker: {{data_parallel_size: {a.ranks}, kv_cache_memory_mib: 256, threads_per_rank: 1}}\n"
+                      "frontend: {port: 0}\nlog: {level: warn}")
+            with Cluster.up(config) as cluster:
+                wait_for(lambda: states(cluster) == ["live"] * a.ranks, 60, "all ranks are live")
+                port = cluster.view()["frontends"][0]["port"]
+                with Load(port, vocabulary, a.streams, a.tokens, a.seed) as load:
+                    at, noticed, again = faults(cluster, kind, victims, a.ranks, rng)
+            detected, whole, streams = detected + noticed, whole + again, streams + len(load.finished)
+            lost, different = lost + load.lost(), different + len(load.different())
+            pauses += [p for moment in at for p in (s.pause(moment) for s in load.finished) if p is not None]
+        if count > 0:
             print(json.dumps({
-                "fault": kind, "times": count, "ranks": a.ranks, "streams": len(load.finished), "lost": len(load.lost()), "different": len(load.different()),
-                "noticed s": {"p50": percentile(detected, 0.5), "max": percentile(detected, 1)},
+                "fault": kind, "times": count, "ranks": a.ranks, "streams": streams, "lost": len(lost), "different": different,
+                "noticed s": {"p50": percentile(detected, 0.5), "p99": percentile(detected, 0.99), "max": percentile(detected, 1)},
                 "pause s": {"p50": percentile(pauses, 0.5), "p99": percentile(pauses, 0.99), "max": percentile(pauses, 1), "streams": len(pauses)},
                 "whole again s": {"p50": percentile(whole, 0.5), "max": percentile(whole, 1)}}), flush=True)
-            for stream in load.lost()[:3]:
-                print("  lost:", stream.error or "no end", flush=True)
+        for stream in lost[:3]:
+            print("  lost:", stream.error or "no end", flush=True)
 
 
 if __name__ == "__main__":
