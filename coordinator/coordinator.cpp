@@ -16,6 +16,7 @@
 #include "coordinator/expert_load.h"
 #include "coordinator/membership.h"
 #include "coordinator/placement.h"
+#include "coordinator/slow_ranks.h"
 #include "coordinator/views.h"
 
 namespace switchyard::coordinator {
@@ -53,7 +54,8 @@ class CoordinatorImpl final : public Coordinator {
         heartbeat_(std::max<uint32_t>(config.heartbeat_ms, 10)),
         service_(std::move(service)),
         membership_(std::move(placement), config.worker.groups, ranks_min(config.worker), heartbeat_),
-        loads_(loads_of(membership_)) {}
+        loads_(loads_of(membership_)),
+        slow_(config.worker.groups, SlowRanks(config.worker.data_parallel_size)) {}
 
   ~CoordinatorImpl() override {
     // The handlers use what is below: nothing of it may go before they have ended.
@@ -81,6 +83,8 @@ class CoordinatorImpl final : public Coordinator {
   // So that frontends keep their clients' limits together.
   void pass_on_key_uses(const net::ConnectionPtr& from, const wire::FrontendReport& report);
   void on_close(const net::ConnectionPtr& connection);
+  // A rank for which all wait is better lost, when it can be spared.
+  void look_for_slowness(const Rank& rank);
   // Ranks of an MPI job end together: when one leaves, all drain.
   void drain_with(const Rank& leaving);
   void tick();
@@ -101,6 +105,7 @@ class CoordinatorImpl final : public Coordinator {
   // The net thread's own.
   Membership membership_;
   std::vector<ExpertLoad> loads_;  // by group
+  std::vector<SlowRanks> slow_;    // by group
   std::map<ConnectionId, net::ConnectionPtr> connections_;
   uint64_t sent_version_ = 0;
 };
@@ -171,6 +176,8 @@ void CoordinatorImpl::on_register_rank(const net::ConnectionPtr& from, const wir
     return;
   }
   if (old_connection != 0 && connections_.contains(old_connection)) connections_[old_connection]->close();
+  slow_[registration.rank_id() / membership_.placement().rank_count].begin(registration.rank_id() %
+                                                                           membership_.placement().rank_count);
   log_info("rank registered", {{"rank", registration.rank_id()},
                                {"pid", registration.pid()},
                                {"address", fmt::format("{}:{}", registration.host(), registration.port())},
@@ -192,6 +199,7 @@ void CoordinatorImpl::on_rank_report(const net::ConnectionPtr& from, const wire:
     return;
   }
   if (leaves) drain_with(*rank);
+  look_for_slowness(*rank);
   const uint32_t rank_id = rank->rank_id;
   const uint32_t group_size = membership_.placement().rank_count;
   if (!report.expert_tokens().empty() &&
@@ -237,6 +245,28 @@ bool CoordinatorImpl::send_drain(ConnectionId connection) const {
   wire::Frame frame;
   frame.mutable_drain();
   return found->second->send(frame);
+}
+
+void CoordinatorImpl::look_for_slowness(const Rank& rank) {
+  const uint32_t group_size = membership_.placement().rank_count;
+  const uint32_t index = rank.rank_id % group_size;
+  SlowRanks& slow = slow_[rank.rank_id / group_size];
+  if (!rank.member) return;
+  slow.report(index, rank.report, now());
+  if (!slow.slow(index)) return;
+  const std::string cause =
+      fmt::format("its steps take {:.0f} times as long as usual, and the others wait for it", slow.times_usual(index));
+  const ConnectionId connection = rank.connection;
+  slow.begin(index);  // it is said once
+  if (!config_.worker.give_up_slow_ranks || !membership_.give_up(rank.rank_id, cause)) {
+    log_warn("rank is slow", {{"rank", rank.rank_id}, {"cause", cause}});
+    return;
+  }
+  wire::Frame frame;
+  frame.mutable_assignment()->set_release(true);
+  frame.mutable_assignment()->set_error(cause);
+  connections_.at(connection)->send(frame);
+  connections_.at(connection)->close();
 }
 
 void CoordinatorImpl::drain_with(const Rank& leaving) {
@@ -293,7 +323,7 @@ AdminReply CoordinatorImpl::answer(const AdminRequest& request) const {
     if (path == "/drain") return drain(request.body);
     return admin_error(404, "Nothing takes a POST there: try /drain.", "not_found");
   }
-  const View view{membership_,         loads_,   config_.name,       model_name(config_.model),
+  const View view{membership_,         loads_,   slow_, config_.name, model_name(config_.model),
                   model_.architecture, started_, now()};
   if (path == "/cluster") return {200, "application/json", cluster_json(view)};
   if (path == "/placement") return {200, "application/json", placement_json(view)};

@@ -130,6 +130,10 @@ std::vector<std::pair<ConnectionId, wire::Assignment>> Membership::release() {
   return told;
 }
 
+bool Membership::give_up(uint32_t rank_id, const std::string& cause) {
+  return groups_.at(rank_id / placement_.rank_count).give_up(rank_id % placement_.rank_count, cause);
+}
+
 std::vector<uint32_t> Membership::assignments_due() const {
   std::vector<uint32_t> due;
   for (const auto& group : groups_) {

@@ -46,6 +46,8 @@ class Membership {
   std::vector<std::pair<ConnectionId, wire::Assignment>> prepare(Time now);
   // The ranks that are to be told that they may end, and what they are told.
   std::vector<std::pair<ConnectionId, wire::Assignment>> release();
+  // As RankGroup::give_up().
+  bool give_up(uint32_t rank_id, const std::string& cause);
   // The groups whose next epoch can begin.
   std::vector<uint32_t> assignments_due() const;
   // Begins it: for the connections of its members.

@@ -206,6 +206,12 @@ wire::Assignment RankGroup::release(uint32_t index) {
   return assignment;
 }
 
+bool RankGroup::give_up(uint32_t index, const std::string& cause) {
+  if (able_count() <= std::max<size_t>(1, ranks_min_)) return false;
+  died(ranks_.at(index), cause, false);
+  return true;
+}
+
 bool RankGroup::can_take_part(const Rank& rank) const {
   if (rank.connection == 0 || rank.drained) return false;
   return rank.member || (rank.prepared && rank.state != wire::RANK_LEAVING);

@@ -81,6 +81,9 @@ class RankGroup {
   std::vector<uint32_t> releases_due() const;
   wire::Assignment release(uint32_t index);
 
+  // Takes a rank that is here for dead. False: it cannot be spared.
+  bool give_up(uint32_t index, const std::string& cause);
+
   bool assignment_due() const;
   // Begins the next epoch: for the connections of its members. The placement is the caller's to add.
   wire::Assignment assign();

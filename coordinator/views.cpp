@@ -31,6 +31,10 @@ void for_known_ranks(const View& view, Visit visit) {
   }
 }
 
+double times_usual(const Rank& rank, const RankGroup& group, const View& view) {
+  return view.slow[group.group()].times_usual(rank.rank_id % static_cast<uint32_t>(group.ranks().size()));
+}
+
 json::object rank_json(const Rank& rank, const RankGroup& group, const View& view) {
   const auto& registration = rank.registration;
   const auto& report = rank.report;
@@ -57,6 +61,7 @@ json::object rank_json(const Rank& rank, const RankGroup& group, const View& vie
   out["generation_tokens"] = report.generation_tokens();
   out["steps"] = report.steps();
   out["step_seconds"] = report.step_seconds_mean();
+  out["times_usual"] = times_usual(rank, group, view);
   out["preemptions"] = report.preemptions();
   out["prefix_queries"] = report.prefix_queries();
   out["prefix_hits"] = report.prefix_hits();
@@ -274,6 +279,12 @@ std::string metrics_text(const View& view) {
       families.add(balancedness[layer], {{"group", std::to_string(group)}, {"layer", std::to_string(layer)}});
     }
   }
+  families.begin("rank_times_usual", "Time that the rank computes a step, over what like steps took it before.",
+                 MetricType::Gauge);
+  for_known_ranks(view, [&](const Rank& rank, const RankGroup& group) {
+    families.add(times_usual(rank, group, view),
+                 {{"group", std::to_string(group.group())}, {"rank", std::to_string(rank.rank_id)}});
+  });
   for (const auto& metric : rank_metrics()) {
     families.begin(metric.name, metric.help, metric.type);
     for_known_ranks(view, [&](const Rank& rank, const RankGroup& group) {

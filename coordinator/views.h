@@ -6,12 +6,14 @@
 
 #include "coordinator/expert_load.h"
 #include "coordinator/membership.h"
+#include "coordinator/slow_ranks.h"
 
 namespace switchyard::coordinator {
 
 struct View {
   const Membership& membership;
   const std::vector<ExpertLoad>& loads;  // by group
+  const std::vector<SlowRanks>& slow;    // by group
   std::string cluster_name;
   std::string model_name;
   std::string architecture;

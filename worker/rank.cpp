@@ -242,6 +242,7 @@ Status Rank::run() {
     if (!epoch.over()) server_->leave(epoch.number);
     ended = {};
   }
+  if (ended.ok()) ended = server_->why_released();
   server_->stop();
   return ended;
 }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -160,6 +161,7 @@ class ServerImpl final : public Server {
     net_->connect(config_.coordinator.host, config_.coordinator.port, std::move(handlers));
     net_->every(std::chrono::milliseconds(config_.heartbeat_ms), [this] {
       const std::lock_guard lock(mutex_);
+      end_if_stuck();
       send_report();
     });
 
@@ -209,6 +211,11 @@ class ServerImpl final : public Server {
       finish_drain();
     });
     check_drained();
+  }
+
+  Status why_released() const override {
+    const std::lock_guard lock(mutex_);
+    return expelled_.empty() ? Status() : Error{Errc::kUnavailable, "given up by the coordinator: " + expelled_};
   }
 
   const std::atomic<uint64_t>& latest_epoch() const override { return latest_epoch_; }
@@ -339,6 +346,17 @@ class ServerImpl final : public Server {
     changed_.notify_all();
   }
 
+  // A step's waits for others have a deadline each; a thread, or a device, that does not come back from its own work
+  // has not. Nothing can be taken back from it, so the process ends, which the others know how to go on after.
+  void end_if_stuck() const {
+    const double limit = 2e-3 * config_.worker.step_deadline_ms;
+    if (engine_ == nullptr || engine_->step_age_seconds() <= limit) return;
+    std::fprintf(stderr, "fatal: rank %u: a step has not ended within %.1f s (twice worker.step_deadline_ms)\n",
+                 identity_.rank_id, limit);
+    std::fflush(stderr);
+    std::_Exit(1);
+  }
+
   // --- coordinator ---------------------------------------------------------------------------------------------------
 
   void send_registration() {
@@ -396,6 +414,8 @@ class ServerImpl final : public Server {
       r->set_exchange_dispatch_seconds(stats.exchange.dispatch_seconds);
       r->set_exchange_combine_seconds(stats.exchange.combine_seconds);
       r->set_exchange_bytes(stats.exchange.bytes_sent);
+      r->set_compute_seconds(stats.compute_seconds);
+      r->set_attended_positions(stats.attended_positions);
       r->set_preemptions(stats.preemptions);
       r->set_prefix_queries(stats.prefix_queries);
       r->set_prefix_hits(stats.prefix_hits);
@@ -405,7 +425,10 @@ class ServerImpl final : public Server {
 
   void on_assignment(const wire::Assignment& assignment) {
     const std::lock_guard lock(mutex_);
-    if (assignment.release()) return release();
+    if (assignment.release()) {
+      expelled_ = assignment.error();
+      return release();
+    }
     if (to_load_ && !assignment.error().empty()) {
       log_warn("the coordinator refuses this rank now", {{"rank", identity_.rank_id}, {"why", assignment.error()}});
       return;
@@ -611,8 +634,8 @@ class ServerImpl final : public Server {
   std::unique_ptr<BurstRelay> bursts_;  // its callbacks run on the net thread
   uint16_t port_ = 0;
 
-  std::mutex mutex_;   // guards what follows
-  Condition changed_;  // what is waited for
+  mutable std::mutex mutex_;  // guards what follows
+  Condition changed_;         // what is waited for
   net::ConnectionPtr coordinator_;
   std::optional<wire::Assignment> to_load_;
   std::optional<wire::Assignment> next_;  // epoch
@@ -620,6 +643,7 @@ class ServerImpl final : public Server {
   bool draining_ = false;  // new requests are refused
   bool drained_ = false;   // and none are left
   bool released_ = false;  // the rank ends
+  std::string expelled_;   // because of this, unless it is to
   bool prepared_ = false;
   uint64_t epoch_ = 0;       // that the rank takes part in
   uint64_t left_epoch_ = 0;  // the last one that ended here by itself

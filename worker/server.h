@@ -57,6 +57,8 @@ class Server {
   virtual void prepared() = 0;
   // Waits for an epoch after the given one. Nothing: the rank was released, and ends.
   virtual std::optional<RankAssignment> next_epoch(uint64_t after) = 0;
+  // Not ok: the coordinator has given the rank up, and why.
+  virtual Status why_released() const = 0;
   // The latest epoch that the coordinator has told of: what the ranks' waits look at (worker/exchange/epoch.h).
   virtual const std::atomic<uint64_t>& latest_epoch() const = 0;
   // Reports of weights being loaded come from here; must outlive the server.

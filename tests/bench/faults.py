@@ -1,9 +1,9 @@
 """What clients see when processes of a cluster die under load: `make bench-faults`.
 
-    faults.py MODEL [--ranks 4] [--kills 20] [--stops 5] [--coordinator-kills 5] [--streams 16] [--tokens 400] [--tokenizer DIR]
+    faults.py MODEL [--ranks 4] [--kills 20] [--stops 5] [--slows 0] [--coordinator-kills 5] [--streams 16] [--tokens 400] [--tokenizer DIR]
 
 Clients stream greedy answers again and again; one fault after the other happens at random moments (kill -9 of a rank, SIGSTOP of a rank
-until it is found dead, kill -9 of the coordinator), the next one when all ranks are live again; every process dies five times, then another
+until it is found dead, a rank that runs a twentieth of the time, kill -9 of the coordinator), the next one when all ranks are live again; every process dies five times, then another
 cluster is begun. For each stream that was open: its longest
 gap between two pieces from the fault on. Every stream has to come to its end with the tokens of an undisturbed run. Prints a JSON line
 a kind of fault.
@@ -15,6 +15,7 @@ import os
 import pathlib
 import random
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -24,6 +25,19 @@ from cluster import Cluster, wait_for  # noqa: E402
 
 
 FAULTS_OF_ONE = 5  # processes, in one cluster
+# A process of its own, so that it keeps to time as well as the machine lets it: the victim stands still twenty times as long as it ran.
+SLOW_DOWN = """
+import os, signal, sys, time
+try:
+    while True:
+        os.kill(int(sys.argv[1]), signal.SIGCONT)
+        began = time.monotonic()
+        time.sleep(0.001)
+        os.kill(int(sys.argv[1]), signal.SIGSTOP)
+        time.sleep(min(20 * (time.monotonic() - began), 0.4))
+except ProcessLookupError:
+    pass
+"""
 
 
 class Stream:
@@ -119,12 +133,18 @@ def faults(cluster, kind, victims, ranks, rng):
         victim = view["coordinator"] if kind == "coordinator killed" else view["ranks"][rank_id]
         began = time.monotonic()
         at.append(began)
-        os.kill(victim["pid"], signal.SIGSTOP if kind == "rank stopped" else signal.SIGKILL)
+        slowing = None
+        if kind == "rank slowed":
+            slowing = subprocess.Popen([sys.executable, "-c", SLOW_DOWN, str(victim["pid"])])
+        else:
+            os.kill(victim["pid"], signal.SIGSTOP if kind == "rank stopped" else signal.SIGKILL)
         if kind != "coordinator killed":
-            wait_for(lambda: states(cluster)[rank_id] != "live", 30, "the fault is noticed")
+            wait_for(lambda: states(cluster)[rank_id] != "live", 60, "the fault is noticed")
             detected.append(time.monotonic() - began)
         if kind == "rank stopped":
             os.kill(victim["pid"], signal.SIGCONT)
+        if slowing:
+            slowing.wait()
         wait_for(lambda: states(cluster) == ["live"] * ranks, 120, "all ranks are live again")
         whole.append(time.monotonic() - began)
     return at, detected, whole
@@ -146,13 +166,14 @@ def main():
     parser.add_argument("--ranks", type=int, default=4)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--stops", type=int, default=5)
+    parser.add_argument("--slows", type=int, default=0)
     parser.add_argument("--coordinator-kills", type=int, default=5)
     parser.add_argument("--streams", type=int, default=16)
     parser.add_argument("--tokens", type=int, default=400)
     parser.add_argument("--seed", type=int, default=1)
     a = parser.parse_args()
     vocabulary = json.loads((a.model / "config.json").read_text())["vocab_size"]
-    for kind, count in (("rank killed", a.kills), ("rank stopped", a.stops), ("coordinator killed", a.coordinator_kills)):
+    for kind, count in (("rank killed", a.kills), ("rank stopped", a.stops), ("rank slowed", a.slows), ("coordinator killed", a.coordinator_kills)):
         rng = random.Random(a.seed)
         pauses, detected, whole, streams, lost, different = [], [], [], 0, [], 0
         for victims in batches(kind, count, a.ranks, rng):

@@ -181,6 +181,7 @@ Status Engine::run() {
         if (demand > budget)
           share = std::max<uint64_t>(budget * mine.prefill_demand / demand, mine.prefill_demand != 0 ? 1 : 0);
         met = step(static_cast<uint32_t>(share), outputs);
+        step_began_ = 0.0;
       }
       publish_stats();
       if (!outputs.empty()) callbacks_.on_outputs(std::move(outputs));
@@ -213,11 +214,14 @@ void Engine::build_batch(const std::vector<ScheduledRows>& rows) {
 
 Status Engine::step(uint32_t prefill_budget, std::vector<EngineOutput>& outputs) {
   const double start = now_seconds();
+  step_began_ = start;
   const std::vector<ScheduledRows> rows = scheduler_.plan(prefill_budget);
   build_batch(rows);
   for (const ScheduledRows& part : rows) {
     if (part.sequence->first_scheduled_time == 0.0) part.sequence->first_scheduled_time = start;
     if (part.first_position < part.sequence->prompt_count) own_stats_.prompt_tokens += part.count;
+    own_stats_.attended_positions +=
+        uint64_t{part.count} * part.first_position + uint64_t{part.count} * (part.count + 1) / 2;
   }
   std::vector<ConstrainedText*> constrained;
   for (const ScheduledRows& part : rows)
@@ -386,9 +390,16 @@ void Engine::publish_stats() {
   own_stats_.exchange.bytes_sent += earlier_exchanges_.bytes_sent;
   own_stats_.exchange.dispatch_seconds += earlier_exchanges_.dispatch_seconds;
   own_stats_.exchange.combine_seconds += earlier_exchanges_.combine_seconds;
+  own_stats_.compute_seconds =
+      own_stats_.step_seconds - own_stats_.exchange.dispatch_seconds - own_stats_.exchange.combine_seconds;
   own_stats_.expert_tokens = expert_tokens_;
   const std::lock_guard lock(mutex_);
   stats_ = own_stats_;
+}
+
+double Engine::step_age_seconds() const {
+  const double began = step_began_;
+  return began == 0.0 ? 0.0 : now_seconds() - began;
 }
 
 EngineStats Engine::stats() const {

@@ -67,9 +67,11 @@ struct EngineStats {
   uint64_t prompt_tokens = 0;  // computed, recomputation included
   uint64_t generation_tokens = 0;
   uint64_t preemptions = 0;
-  uint64_t prefix_queries = 0;  // tokens of admitted sequences
-  uint64_t prefix_hits = 0;     // those of them that the KV cache held
-  double step_seconds = 0.0;    // in steps since start
+  uint64_t prefix_queries = 0;      // tokens of admitted sequences
+  uint64_t prefix_hits = 0;         // those of them that the KV cache held
+  double step_seconds = 0.0;        // in steps since start
+  double compute_seconds = 0.0;     // of these, not in exchanges
+  uint64_t attended_positions = 0;  // that attention read for the tokens computed
   ExchangeStats exchange;
   std::vector<uint64_t> expert_tokens;  // (expert layers, experts): choices of this rank's tokens
 };
@@ -103,6 +105,9 @@ class Engine {
   void regroup(Exchange& exchange, Epoch epoch);
 
   EngineStats stats() const;
+  // How long the step that is being computed has taken so far; 0 between steps. One that takes far longer than the
+  // waits in it may is a thread that will not come back.
+  double step_age_seconds() const;
 
  private:
   struct StepInfo;
@@ -137,6 +142,7 @@ class Engine {
   uint64_t begun_ = 0;
   bool stopping_ = false;
   EngineStats stats_;
+  std::atomic<double> step_began_{0.0};  // 0: no step is being computed
 
   // The engine thread's own.
   uint64_t bursts_done_ = 0;

@@ -1,0 +1,102 @@
+// Goal: a rank that has become slow is found, and no healthy one is taken for it. Method: reports of made-up steps, a
+// clock of our own.
+#include "coordinator/slow_ranks.h"
+
+#include <gtest/gtest.h>
+
+namespace switchyard::coordinator {
+namespace {
+
+using namespace std::chrono_literals;
+
+struct Work {
+  double seconds = 0.001;  // a step
+  uint64_t tokens = 4;     // likewise
+  uint64_t positions = 400;
+  uint64_t steps = 10;  // a report, of 150 ms
+};
+
+class SlowRanksTest : public testing::Test {
+ protected:
+  // A report of each rank, every 150 ms.
+  void pass(const std::vector<Work>& work, int reports) {
+    for (int i = 0; i < reports; ++i) {
+      for (uint32_t rank = 0; rank < work.size(); ++rank) {
+        wire::RankReport& report = reports_[rank];
+        report.set_steps(report.steps() + work[rank].steps);
+        report.set_generation_tokens(report.generation_tokens() + work[rank].steps * work[rank].tokens);
+        report.set_attended_positions(report.attended_positions() + work[rank].steps * work[rank].positions);
+        report.set_compute_seconds(report.compute_seconds() + static_cast<double>(work[rank].steps) * work[rank].seconds);
+        ranks_.report(rank, report, now_);
+      }
+      now_ += 150ms;
+    }
+  }
+  std::vector<bool> slow() const { return {ranks_.slow(0), ranks_.slow(1), ranks_.slow(2)}; }
+
+  Time now_{1h};
+  SlowRanks ranks_{3};
+  std::vector<wire::RankReport> reports_{3};
+};
+
+using Slow = std::vector<bool>;
+
+TEST_F(SlowRanksTest, TheOneThatTakesTenTimesAsLongIsFoundWithinASecond) {
+  pass({{}, {}, {}}, 20);
+  EXPECT_EQ(slow(), (Slow{false, false, false}));
+  pass({{}, {.seconds = 0.01}, {}}, 3);
+  EXPECT_EQ(slow(), (Slow{false, false, false}));  // it may pass
+  pass({{}, {.seconds = 0.01}, {}}, 3);
+  EXPECT_EQ(slow(), (Slow{false, true, false}));
+  EXPECT_NEAR(ranks_.times_usual(1), 10, 1);
+  pass({{}, {}, {}}, 3);
+  EXPECT_EQ(slow(), (Slow{false, false, false}));
+}
+
+TEST_F(SlowRanksTest, WhoComputesLittleOfTheTimeKeepsNobodyWaiting) {
+  pass({{}, {}, {}}, 20);
+  pass({{}, {.seconds = 0.01, .steps = 3}, {}}, 20);
+  EXPECT_EQ(slow(), (Slow{false, false, false}));
+  EXPECT_NEAR(ranks_.times_usual(1), 10, 1);
+}
+
+TEST_F(SlowRanksTest, AMachineThatSlowsAllSlowsNobody) {
+  pass({{}, {}, {}}, 20);
+  pass({{.seconds = 0.02}, {.seconds = 0.01}, {.seconds = 0.02}}, 20);
+  EXPECT_EQ(slow(), (Slow{false, false, false}));
+}
+
+TEST_F(SlowRanksTest, WhatHasMoreToDoIsNotSlow) {
+  pass({{}, {}, {}}, 20);
+  // One rank attends to long contexts, then computes long prompts, then all tokens come from it.
+  pass({{}, {.seconds = 0.02, .positions = 100000}, {}}, 20);
+  EXPECT_EQ(slow(), (Slow{false, false, false}));
+  pass({{}, {.seconds = 0.05, .tokens = 300}, {}}, 20);
+  EXPECT_EQ(slow(), (Slow{false, false, false}));
+  pass({{.tokens = 0}, {.seconds = 0.01, .tokens = 64}, {.tokens = 0}}, 20);
+  EXPECT_EQ(slow(), (Slow{false, false, false}));
+  // But what it does slowly then is seen too.
+  pass({{.tokens = 0}, {.seconds = 0.1, .tokens = 64}, {.tokens = 0}}, 6);
+  EXPECT_EQ(slow(), (Slow{false, true, false}));
+}
+
+TEST_F(SlowRanksTest, StepsSoSlowThatReportsHoldLessThanTwoAreLookedAtTogether) {
+  pass({{}, {}, {}}, 20);
+  pass({{.steps = 1}, {.seconds = 0.1, .steps = 1}, {.steps = 1}}, 10);
+  EXPECT_EQ(slow(), (Slow{false, true, false}));
+}
+
+TEST_F(SlowRanksTest, AnotherProcessIsMeasuredAgainstWhatItsPlaceWasUsedTo) {
+  pass({{}, {}, {}}, 20);
+  pass({{}, {.seconds = 0.01}, {}}, 6);
+  ranks_.begin(1);
+  reports_[1].Clear();
+  EXPECT_EQ(slow(), (Slow{false, false, false}));
+  pass({{}, {}, {}}, 10);
+  EXPECT_EQ(slow(), (Slow{false, false, false}));
+  pass({{}, {.seconds = 0.01}, {}}, 6);
+  EXPECT_EQ(slow(), (Slow{false, true, false}));
+}
+
+}  // namespace
+}  // namespace switchyard::coordinator
