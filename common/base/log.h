@@ -13,7 +13,7 @@
 
 namespace switchyard {
 
-enum class LogLevel { kDebug, kInfo, kWarn, kError };
+enum class LogLevel { kDebug, kInfo, kWarn, kError, kOff };
 
 // One key=value of a log line.
 struct LogField {

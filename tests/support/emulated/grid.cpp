@@ -8,31 +8,9 @@
 #include <cstring>
 #include <vector>
 
-thread_local dim3 threadIdx, blockIdx, blockDim, gridDim;
+#include "tests/support/change_stack.h"
 
-// Saves what a call must keep, on the stack, and changes stacks. (rdi) takes the old stack pointer, rsi is the new one.
-asm(R"(
-.text
-.type switchyard_change_stack, @function
-switchyard_change_stack:
-  pushq %rbp
-  pushq %rbx
-  pushq %r12
-  pushq %r13
-  pushq %r14
-  pushq %r15
-  movq %rsp, (%rdi)
-  movq %rsi, %rsp
-  popq %r15
-  popq %r14
-  popq %r13
-  popq %r12
-  popq %rbx
-  popq %rbp
-  ret
-.size switchyard_change_stack, .-switchyard_change_stack
-)");
-extern "C" void switchyard_change_stack(void** old_stack, void* new_stack);
+thread_local dim3 threadIdx, blockIdx, blockDim, gridDim;
 
 namespace switchyard::grid {
 namespace {
@@ -135,12 +113,7 @@ void start_fiber(uint32_t index) {
     if (stack == MAP_FAILED) std::abort();
     block.stacks.push_back(static_cast<char*>(stack));
   }
-  // As switchyard_change_stack leaves it: six registers, and the address to return to, with the stack aligned as after
-  // a call.
-  auto* top = reinterpret_cast<void**>(block.stacks[index] + kStackBytes) - 2;
-  *top = reinterpret_cast<void*>(&fiber_main);
-  std::memset(top - 6, 0, 6 * sizeof(void*));
-  block.fibers[index] = {top - 6, false, nullptr, 0};
+  block.fibers[index] = {testing::new_stack(block.stacks[index], kStackBytes, &fiber_main), false, nullptr, 0};
 }
 
 void run_block(uint32_t threads) {
