@@ -137,6 +137,7 @@ class NetRankPool final : public RankPool {
     std::string host;
     uint16_t port = 0;
     net::Service::Id connector = 0;
+    uint64_t connects = 0;          // goes up when one connector takes another's place, or ends
     net::ConnectionPtr connection;  // null while there is none
     bool live = false;              // as the coordinator says
     bool joining = false;           // likewise: between two epochs, or loading
@@ -402,6 +403,11 @@ class NetRankPool final : public RankPool {
   }
 
   void on_routing_table(const wire::RoutingTable& table) {
+    take(table);
+    place_waiting();
+  }
+
+  void take(const wire::RoutingTable& table) {
     const std::lock_guard lock(mutex_);
     epoch_ = table.epoch();
     std::map<uint32_t, const wire::RankAddress*> listed;
@@ -438,35 +444,53 @@ class NetRankPool final : public RankPool {
   // --- ranks
   // -----------------------------------------------------------------------------------------------------------
 
+  // What its connection still brings, its end included, is of no interest from here on: by then another process may be
+  // there, with sequences of its own.
   void disconnect(Rank& rank) {
     rank.live = false;
     if (rank.connector == 0) return;
-    net_->disconnect(rank.connector);  // on_close follows, and what was running there goes elsewhere
+    net_->disconnect(rank.connector);
     rank.connector = 0;
+    ++rank.connects;
+    if (rank.connection) lose(rank);
+  }
+
+  // What was running there goes elsewhere.
+  size_t lose(Rank& rank) {
+    rank.connection = nullptr;
+    rank.running = rank.waiting = 0;
+    prefixes_.forget(rank.id);
+    rank.load_time = 0;  // another process may take its place, with a clock of its own
+    last_lost_ = now();
+    return sequences_.lose(rank.id, *last_lost_);
   }
 
   void connect(Rank& rank) {
     const uint32_t id = rank.id;
+    const uint64_t which = ++rank.connects;
     net::Handlers handlers;
-    handlers.on_open = [this, id](const net::ConnectionPtr& to) {
+    handlers.on_open = [this, id, which](const net::ConnectionPtr& to) {
       {
         const std::lock_guard lock(mutex_);
+        if (ranks_[id].connects != which) return;
         ranks_[id].connection = to;
         log_info("connected to a rank", {{"rank", id}, {"address", to->peer().address}, {"epoch", epoch_}});
       }
       place_waiting();
     };
-    handlers.on_frame = [this, id](const net::ConnectionPtr&, wire::Frame& frame) {
-      if (frame.has_outputs()) on_outputs(id, frame);
+    handlers.on_frame = [this, id, which](const net::ConnectionPtr&, wire::Frame& frame) {
+      if (frame.has_outputs()) on_outputs(id, which, frame);
     };
-    handlers.on_close = [this, id](const net::ConnectionPtr& from, const Error& why) { on_rank_lost(id, from, why); };
+    handlers.on_close = [this, id, which](const net::ConnectionPtr&, const Error& why) {
+      on_rank_lost(id, which, why);
+    };
     handlers.on_connect_failed = [id](const Error& why) {
       log_warn("cannot connect to a rank", {{"rank", id}, {"why", why.message}});
     };
     rank.connector = net_->connect(rank.host, rank.port, std::move(handlers));
   }
 
-  void on_outputs(uint32_t rank_id, wire::Frame& received) {
+  void on_outputs(uint32_t rank_id, uint64_t which, wire::Frame& received) {
     const auto frame = std::make_shared<wire::Frame>(std::move(received));
     std::vector<std::pair<Reactor*, std::vector<Call>>> messages;  // a few reactors: a list is searched fastest
     const auto calls_of = [&](Reactor* reactor) -> std::vector<Call>& {
@@ -477,6 +501,7 @@ class NetRankPool final : public RankPool {
     {
       const std::lock_guard lock(mutex_);
       Rank& rank = ranks_[rank_id];
+      if (rank.connects != which) return;
       rank.take_load(frame->outputs());
       rank.heard_at = now();
       for (wire::Output& output : *frame->mutable_outputs()->mutable_outputs()) {
@@ -508,17 +533,13 @@ class NetRankPool final : public RankPool {
     return output.error_status() == 503 || (output.error_status() == 429 && sequence.replays > 0);
   }
 
-  void on_rank_lost(uint32_t rank_id, const net::ConnectionPtr& from, const Error& why) {
+  void on_rank_lost(uint32_t rank_id, uint64_t which, const Error& why) {
     size_t lost = 0;
     {
       const std::lock_guard lock(mutex_);
       Rank& rank = ranks_[rank_id];
-      if (rank.connection == from) rank.connection = nullptr;
-      rank.running = rank.waiting = 0;
-      prefixes_.forget(rank_id);
-      rank.load_time = 0;  // another process may take its place, with a clock of its own
-      last_lost_ = now();
-      lost = sequences_.lose(rank_id, *last_lost_);
+      if (rank.connects != which) return;
+      lost = lose(rank);
       leave_group(rank.group);
     }
     log_warn("lost a rank", {{"rank", rank_id}, {"why", why.message}, {"sequences", lost}});
