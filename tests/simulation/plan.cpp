@@ -99,7 +99,7 @@ const std::vector<wire::Generate>& request_pool() {
 }
 
 Plan make_plan(uint64_t seed) {
-  Random random(seed * 0x9e3779b97f4a7c15U + 1);
+  Random random(Random(seed).next());
   Plan plan;
   plan.groups = random.chance(0.3) ? 2 : 1;
   plan.group_size = static_cast<uint32_t>(plan.groups == 2 ? random.between(1, 2) : random.between(2, 4));

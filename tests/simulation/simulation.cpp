@@ -52,7 +52,7 @@ std::string told(const Plan& plan, const Event& event) {
 
 std::vector<Reference> run(const Plan& plan, const Options& options, const std::vector<Reference>& references,
                            Outcome& outcome) {
-  Random random(options.seed);
+  Random random(~Random(options.seed).next());
   Random canary_random = random.fork(1);
   World world;
   if (options.loud) world.on_note = [&](const Event& event) { std::fputs(told(plan, event).c_str(), stderr); };
