@@ -73,9 +73,11 @@ Status Membership::report(ConnectionId connection, const wire::RankReport& repor
   if (group == nullptr) return Error{Errc::kNotFound, "a report without a registration"};
   const bool was_complete = group->complete();
   SWITCHYARD_TRY(group->report(connection, report, now));
-  // A group that was found running: what it runs is told by who takes part.
-  if (!was_complete && group->complete() && group->epoch() > 0)
-    placements_[group->group()] = without_missing(placement_, group->members());
+  // A group that was found running: what it runs is told by who takes part. Nobody does while its next epoch is due.
+  const std::vector<bool> members = group->members();
+  const bool any_member = std::find(members.begin(), members.end(), true) != members.end();
+  if (!was_complete && group->complete() && group->epoch() > 0 && any_member)
+    placements_[group->group()] = without_missing(placement_, members);
   return {};
 }
 

@@ -181,6 +181,19 @@ TEST_F(MembershipTest, AGroupThatIsDownWhenTheCoordinatorRestartsIsAwaitedAndSta
   EXPECT_EQ(fresh.routing_table().ranks_size(), 4);
 }
 
+TEST_F(MembershipTest, AGroupMayBeKnownWhollyToANewCoordinatorWhenNobodyIsInItsEpoch) {
+  Membership fresh(two_rank_placement(), 2, 1, kHeartbeat);
+  enter(fresh, 0, 10);
+  enter(fresh, 1, 10);
+  say(fresh, 0, 10, wire::RANK_LIVE, 2);
+  fresh.disconnected(10);
+  say(fresh, 1, 10, wire::RANK_LIVE, 1);
+  EXPECT_EQ(fresh.assignments_due(), Groups{0});
+  const auto assignment = fresh.assign(0);
+  EXPECT_EQ(assignment.epoch(), 3U);
+  for (const uint32_t rank : assignment.placement().rank_of_expert()) EXPECT_EQ(rank, 1U);
+}
+
 TEST_F(MembershipTest, RegistrationsThatDoNotFitAreRefusedWithTheCause) {
   ASSERT_EQ(refusal(10, registration(0, 100)), "");
   EXPECT_NE(refusal(12, registration(4, 102)).find("out of range: there are 4 ranks"), std::string::npos);
