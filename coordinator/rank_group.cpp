@@ -91,6 +91,14 @@ Status RankGroup::report(ConnectionId connection, const wire::RankReport& report
     ++version_;
     for (auto& other : ranks_) other.member = other.member && other.report.epoch() == epoch_;
   }
+  if (report.told_epoch() > epoch_) {
+    // A coordinator before us has begun it, and only it knew with whom: another one must follow, for all.
+    epoch_ = report.told_epoch();
+    ++version_;
+    lost_ = true;
+    if (!adopted_at_) adopted_at_ = now;
+    for (auto& other : ranks_) other.member = false;
+  }
   rank->prepared = rank->prepared || report.prepared();
   if (report.drained() && !rank->drained) {
     rank->drained = true;

@@ -382,6 +382,7 @@ class ServerImpl final : public Server {
     r->set_epoch(epoch_);
     r->set_prepared(prepared_);
     r->set_left_epoch(left_epoch_);
+    r->set_told_epoch(next_ ? next_->epoch() : 0);
     r->set_drained(drained_);
     r->set_weight_bytes(weight_bytes_);
     r->set_kv_bytes(kv_bytes_);

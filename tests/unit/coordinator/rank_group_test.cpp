@@ -333,6 +333,23 @@ TEST_F(RankGroupTest, ANewCoordinatorBringsRanksOfTwoEpochsTogether) {
   EXPECT_EQ(group_.assign().epoch(), 8U);
 }
 
+// The one before may have begun epochs that nobody takes part in yet, or whose exchange broke.
+TEST_F(RankGroupTest, ANewCoordinatorNumbersItsEpochsAboveThoseThatRanksWereToldOf) {
+  auto told = report(wire::RANK_LIVE, 1);
+  ASSERT_TRUE(group_.register_rank(10, registration(0, 100), now_).ok());
+  ASSERT_TRUE(group_.register_rank(11, registration(1, 101), now_).ok());
+  told.set_told_epoch(1);
+  EXPECT_TRUE(group_.report(10, told, now_).ok());
+  told.set_told_epoch(4);
+  EXPECT_TRUE(group_.report(11, told, now_).ok());
+  ASSERT_TRUE(group_.assignment_due());
+  const auto assignment = group_.assign();
+  EXPECT_EQ(assignment.epoch(), 5U);
+  EXPECT_EQ(members(assignment), (Indices{0, 1}));
+  EXPECT_TRUE(group_.report(11, told, now_).ok());  // on its way since before it was told of the fifth
+  EXPECT_FALSE(group_.assignment_due());
+}
+
 TEST_F(RankGroupTest, ARankThatDoesNotComeBackToANewCoordinatorIsDead) {
   ASSERT_TRUE(group_.register_rank(10, registration(0, 100), now_).ok());
   EXPECT_TRUE(group_.report(10, report(wire::RANK_LIVE, 3), now_).ok());
