@@ -1,6 +1,7 @@
 #include "tests/simulation/network.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "common/base/result.h"
 
@@ -10,7 +11,10 @@ namespace {
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
-constexpr double kSlowOne = 0.005;  // messages that take far longer than others
+// As common/net/link.cpp asks the kernel: what an end that hears nothing finds out by itself.
+constexpr milliseconds kProbeAfter{10000};
+constexpr milliseconds kGiveUpAfter{15000};  // without an answer
+constexpr double kSlowOne = 0.005;           // messages that take far longer than others
 
 }  // namespace
 
@@ -49,7 +53,11 @@ void Network::gone(const ProcessPtr& process, bool told) {
     if (!stream) continue;
     for (const int end : {0, 1}) {
       if (stream->ends_[end].process != process || stream->ends_[end].gone) continue;
-      if (told) stream->send(end, {Message::Kind::kEnd, nullptr, {}});
+      if (told) {
+        stream->send(end, {Message::Kind::kEnd, nullptr, {}});
+      } else {
+        stream->probe(end);
+      }
       stream->ends_[end].gone = true;
       stream->ends_[end].endpoint.reset();
     }
@@ -81,7 +89,11 @@ bool Network::cut(Random& random, bool both) {
   stream->ends_[first].gone = true;
   if (both) stream->ends_[1 - first].gone = true;
   stream->break_off(first);
-  if (both) stream->break_off(1 - first);
+  if (both) {
+    stream->break_off(1 - first);
+  } else {
+    stream->probe(first);
+  }
   return true;
 }
 
@@ -158,6 +170,19 @@ void Stream::open(Message&) {
   end.process = listener->second.process;
   network_.world_.in(end.process, [self = shared_from_this(), accept = listener->second.accept] {
     self->ends_[1].endpoint = accept(self);
+  });
+}
+
+void Stream::probe(int gone_end) {
+  World& world = network_.world_;
+  const int end = 1 - gone_end;
+  const auto find_out = [self = shared_from_this(), end] {
+    if (std::exchange(self->ends_[end].told, true) || self->ends_[end].gone) return;
+    self->break_off(end);
+  };
+  world.after(kProbeAfter, [self = shared_from_this(), gone_end, find_out] {
+    if (!self->network_.down_[self->ends_[gone_end].slot]) return find_out();
+    self->network_.world_.after(kGiveUpAfter, find_out);
   });
 }
 

@@ -116,6 +116,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
   void deliver(int to, Message message);
   void open(Message& message);
   void break_off(int end);  // it sees the stream end
+  void probe(int gone_end);  // the other one, in the end, learns of it
   void resume_stalled();
 
   Network& network_;
