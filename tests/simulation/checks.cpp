@@ -5,6 +5,12 @@
 #include <algorithm>
 
 namespace switchyard::simulation {
+namespace {
+
+// Of the step that is under way when the cancel comes, and of the one that notices.
+constexpr uint32_t kOutputsSinceCancelled = 2;
+
+}  // namespace
 
 void Checks::fail(std::string what) { violations_.push_back(fmt::format("{:.6f} s: {}", world_.seconds(), what)); }
 
@@ -17,7 +23,22 @@ bool Checks::any_lives(const std::vector<std::string>& hosts) const {
   return false;
 }
 
-void Checks::on_frame(const Process& from, uint32_t, const wire::Frame& frame) {
+void Checks::on_arrival(const Process& at, uint32_t from_slot, const wire::Frame& frame) {
+  if (frame.has_cancel()) since_cancelled_[{&at, from_slot, frame.cancel().request_id()}] = 0;
+  if (frame.has_generate()) since_cancelled_.erase({&at, from_slot, frame.generate().request_id()});
+}
+
+void Checks::on_outputs(const Process& from, uint32_t to_slot, const wire::Outputs& outputs) {
+  for (const auto& output : outputs.outputs()) {
+    const auto found = since_cancelled_.find({&from, to_slot, output.request_id()});
+    if (found == since_cancelled_.end() || ++found->second <= kOutputsSinceCancelled) continue;
+    fail(fmt::format("{} goes on with request {} of {}, although it was cancelled", from.name, output.request_id(),
+                     plan_.slot_name(to_slot)));
+  }
+}
+
+void Checks::on_frame(const Process& from, uint32_t to_slot, const wire::Frame& frame) {
+  if (frame.has_outputs()) on_outputs(from, to_slot, frame.outputs());
   if (frame.has_assignment() && !frame.assignment().prepare() && frame.assignment().error().empty())
     on_assignment(from, frame.assignment());
   if (frame.has_rank_report()) {
@@ -70,8 +91,32 @@ void Checks::on_assignment(const Process& from, const wire::Assignment& assignme
   known = std::move(begun);
 }
 
+bool Checks::has_begun(uint32_t group, uint32_t but_rank) const {
+  for (uint32_t rank = group * plan_.group_size; rank < (group + 1) * plan_.group_size; ++rank) {
+    const ProcessPtr& process = cluster_.process(plan_.rank_slot(rank));
+    if (rank == but_rank || !process || !process->alive()) continue;
+    const auto report = reports_.find(process.get());
+    if (report != reports_.end() && report->second.epoch() != 0) return true;
+  }
+  return false;
+}
+
+bool Checks::is_hopeless(uint32_t group) const {
+  bool any_lost = false;
+  for (uint32_t rank = group * plan_.group_size; rank < (group + 1) * plan_.group_size; ++rank)
+    any_lost = any_lost || cluster_.lost(plan_.rank_slot(rank));
+  return any_lost && !has_begun(group);
+}
+
+bool Checks::all_hopeless() const {
+  for (uint32_t group = 0; group < plan_.groups; ++group)
+    if (!is_hopeless(group)) return false;
+  return true;
+}
+
 std::string Checks::why_not_settled() const {
   for (uint32_t group = 0; group < plan_.groups; ++group) {
+    if (is_hopeless(group)) continue;
     uint64_t epoch = 0;
     for (uint32_t index = 0; index < plan_.group_size; ++index) {
       const uint32_t slot = plan_.rank_slot(group * plan_.group_size + index);
@@ -101,7 +146,8 @@ std::string Checks::why_not_settled() const {
     const auto* pool = cluster_.pool(f);
     if (pool == nullptr) return fmt::format("frontend {} does not run", f);
     uint32_t living = 0;
-    for (uint32_t rank = 0; rank < plan_.ranks(); ++rank) living += cluster_.lost(plan_.rank_slot(rank)) ? 0 : 1;
+    for (uint32_t rank = 0; rank < plan_.ranks(); ++rank)
+      living += cluster_.lost(plan_.rank_slot(rank)) || is_hopeless(rank / plan_.group_size) ? 0 : 1;
     if (pool->load().live_ranks != living)
       return fmt::format("frontend {} reaches {} of {} ranks", f, pool->load().live_ranks, living);
   }

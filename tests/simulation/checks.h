@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -23,8 +24,15 @@ class Checks {
       : plan_(plan), world_(world), cluster_(cluster) {}
 
   void on_frame(const Process& from, uint32_t to_slot, const wire::Frame& frame);
+  void on_arrival(const Process& at, uint32_t from_slot, const wire::Frame& frame);
   // Every rank that is to live serves, in one epoch of its group with all others, and holds nothing.
   std::string why_not_settled() const;
+
+  // A rank other than this one knows an epoch of the group: else the group begins with all of its ranks or not at all.
+  bool has_begun(uint32_t group, uint32_t but_rank = UINT32_MAX) const;
+  // It never begins: a rank is lost for good, and whoever knew that the others can do without it has died as well.
+  bool is_hopeless(uint32_t group) const;
+  bool all_hopeless() const;
 
   void fail(std::string what);
   bool ok() const { return violations_.empty(); }
@@ -37,6 +45,10 @@ class Checks {
     std::vector<uint32_t> rank_of_expert;
   };
 
+  // A request at a rank: the rank's life, the frontend's slot, the number that the frontend gave it.
+  using AtRank = std::tuple<const Process*, uint32_t, uint64_t>;
+
+  void on_outputs(const Process& from, uint32_t to_slot, const wire::Outputs& outputs);
   void on_assignment(const Process& from, const wire::Assignment& assignment);
   bool any_lives(const std::vector<std::string>& hosts) const;
 
@@ -48,6 +60,7 @@ class Checks {
   std::map<std::pair<uint32_t, uint64_t>, Begun> begun_;              // by group and epoch
   std::map<const Process*, wire::RankReport> reports_;                // by rank's life
   std::map<const Process*, uint64_t> tables_;                         // by coordinator's life
+  std::map<AtRank, uint32_t> since_cancelled_;                        // outputs
   uint64_t epochs_ = 0;
 };
 

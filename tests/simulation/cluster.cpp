@@ -76,6 +76,7 @@ void Cluster::start(uint32_t index) {
   network_.revive(index);
   ++slot.lives;
   slot.process = std::make_shared<Process>(index, plan_.slot_name(index), random_.fork(index));
+  lives_.push_back(slot.process);
   world_.note("starts", index, slot.lives);
   const std::string host = index == 0 ? "coordinator" : fmt::format("host-{}.{}", index, slot.lives);
   slot.host = host;
@@ -182,7 +183,7 @@ void Cluster::inject(const PlannedFault& fault) {
   switch (fault.fault) {
     case Fault::kKill:
     case Fault::kPowerLoss:
-      slots_[fault.slot].lost = slots_[fault.slot].lost || fault.forever;
+      slots_[fault.slot].lost = fault.forever && may_lose(fault.slot - 1);
       kill(fault.slot, fault.fault == Fault::kKill);
       break;
     case Fault::kFreeze: world_.freeze(process); break;

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -22,6 +23,9 @@ class Cluster {
  public:
   Cluster(World& world, Network& network, const Plan& plan, Random random);
   ~Cluster();  // kills all
+
+  // Whether a rank may be lost for good now.
+  std::function<bool(uint32_t rank)> may_lose = [](uint32_t) { return true; };
 
   // All processes, within a few milliseconds.
   void start();
@@ -69,6 +73,7 @@ class Cluster {
   Random random_;
   const checkpoint::Checkpoint& checkpoint_;
   std::vector<Slot> slots_;
+  std::vector<ProcessPtr> lives_;  // all there have been: checks tell them apart by their addresses
   std::array<uint64_t, kFaultKinds> faults_{};
 };
 

@@ -154,7 +154,11 @@ void Stream::deliver(int to, Message message) {
   }
   const auto shared = std::make_shared<Message>(std::move(message));
   network_.world_.in(end.process, [self = shared_from_this(), to, shared] {
-    if (const auto endpoint = self->ends_[to].endpoint.lock()) endpoint->arrived(*shared);
+    const auto endpoint = self->ends_[to].endpoint.lock();
+    if (!endpoint) return;
+    const auto& look = self->network_.on_arrival;
+    if (shared->frame && look && !look(*self->ends_[to].process, self->ends_[1 - to].slot, *shared->frame)) return;
+    endpoint->arrived(*shared);
   });
 }
 

@@ -64,6 +64,8 @@ class Network {
 
   // Every frame on its way out: how many of it are sent. Tests of the tests send none, or two.
   std::function<int(const Process& from, uint32_t to_slot, wire::Frame& frame)> on_send;
+  // Every frame that has arrived: whether its process gets to see it.
+  std::function<bool(const Process& at, uint32_t from_slot, const wire::Frame& frame)> on_arrival;
 
  private:
   friend class Stream;
@@ -115,7 +117,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
   void arrive(int to);
   void deliver(int to, Message message);
   void open(Message& message);
-  void break_off(int end);  // it sees the stream end
+  void break_off(int end);   // it sees the stream end
   void probe(int gone_end);  // the other one, in the end, learns of it
   void resume_stalled();
 

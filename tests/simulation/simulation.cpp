@@ -38,7 +38,17 @@ int plant(Canary canary, Random& random, wire::Frame& frame, uint64_t& last_epoc
         last_epoch = frame.assignment().epoch();
       }
       return 1;
-    case Canary::kDeafToCancel: return frame.has_cancel() ? 0 : 1;
+    case Canary::kIncompletePlacement:
+      if (frame.has_assignment() && !frame.assignment().prepare()) {
+        const int nobody = frame.assignment().ranks_size();
+        frame.mutable_assignment()->mutable_placement()->set_rank_of_expert(0, static_cast<uint32_t>(nobody));
+      }
+      return 1;
+    case Canary::kLostEnd:
+      if (frame.has_outputs())
+        for (auto& output : *frame.mutable_outputs()->mutable_outputs()) output.set_finish(wire::FINISH_NONE);
+      return 1;
+    case Canary::kDeafToCancel:
     case Canary::kNone: return 1;
   }
   return 1;
@@ -67,6 +77,11 @@ std::vector<Reference> run(const Plan& plan, const Options& options, const std::
     checks.on_frame(from, to_slot, frame);
     return copies;
   };
+  network.on_arrival = [&](const Process& at, uint32_t from_slot, const wire::Frame& frame) {
+    checks.on_arrival(at, from_slot, frame);
+    return options.canary != Canary::kDeafToCancel || !frame.has_cancel();
+  };
+  cluster.may_lose = [&](uint32_t rank) { return checks.has_begun(rank / plan.group_size, rank); };
   cluster.start();
   cluster.plan_faults();
   clients.start();
@@ -80,7 +95,7 @@ std::vector<Reference> run(const Plan& plan, const Options& options, const std::
     while (checks.ok() && world.now() < end && !(world.now() >= calm && until())) world.step(end);
   };
   go_on(calm + kEndsWithin, [&] { return clients.all_done(); });
-  if (checks.ok() && !clients.all_done())
+  if (checks.ok() && !clients.all_done() && !checks.all_hopeless())
     checks.fail("after all faults have healed, these have not ended: " + clients.why_not_done());
   go_on(world.now() + kSettlesWithin, [&] { return checks.why_not_settled().empty(); });
   if (checks.ok() && !checks.why_not_settled().empty()) checks.fail("after all is over, " + checks.why_not_settled());

@@ -18,11 +18,13 @@ namespace switchyard::simulation {
 // A bug that is put in, so that a test of the checks can find it.
 enum class Canary {
   kNone,
-  kFrameTwice,       // the network delivers some frames of outputs twice
-  kFrameLost,        // ... or not at all, on a stream that lives on
-  kForgetfulReplay,  // a frontend does not tell the next rank which tokens a sequence has already
-  kEpochAgain,       // a coordinator numbers a new epoch as the one before
-  kDeafToCancel,     // a rank never learns that a client has gone
+  kFrameTwice,           // the network delivers some frames of outputs twice
+  kFrameLost,            // ... or not at all, on a stream that lives on
+  kForgetfulReplay,      // a frontend does not tell the next rank which tokens a sequence has already
+  kEpochAgain,           // a coordinator numbers a new epoch as the one before
+  kIncompletePlacement,  // a coordinator gives an expert to a rank that is not there
+  kLostEnd,              // a rank does not say that a sequence has ended
+  kDeafToCancel,         // a rank does not heed that a client has gone
 };
 
 struct Options {
