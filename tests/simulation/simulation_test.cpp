@@ -44,7 +44,7 @@ TEST(Simulation, WhateverHappensEveryRequestEndsOnceAsItWouldAlone) {
 
 // Each broke an invariant once.
 TEST(Simulation, SeedsThatFoundBugsFindNoneAnyMore) {
-  for (const uint64_t seed : {281, 499, 561, 865, 892, 975}) EXPECT_EQ(run(seed).story, "") << again(seed);
+  for (const uint64_t seed : {30, 119, 281, 499, 561, 865, 892, 975}) EXPECT_EQ(run(seed).story, "") << again(seed);
 }
 
 TEST(Simulation, TheSameSeedIsTheSameRun) {

@@ -105,10 +105,10 @@ Status Engine::wait_for_burst() {
   const uint64_t next = bursts_done_ + 1;
   while (begun_epoch_ != epoch_.number || begun_ < next) {
     if (epoch_.over()) return epoch_.end();
-    // After an epoch's change there may be sequences. Else cancels are of some that have ended already.
-    const bool has_work = scheduler_.has_work();
+    // After an epoch's change there may be sequences. Without any, cancels are of some that have ended already.
+    const bool has_work = scheduler_.has_work() || !inbox_.empty();
     if (!has_work) cancels_.clear();
-    if (asked_ < next && (has_work || !inbox_.empty() || stopping_)) {
+    if (asked_ < next && (has_work || stopping_)) {
       asked_ = next;
       lock.unlock();
       callbacks_.on_work(epoch_.number, next);
