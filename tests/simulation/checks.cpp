@@ -12,6 +12,10 @@ constexpr uint32_t kOutputsSinceCancelled = 2;
 
 }  // namespace
 
+bool begins_epoch(const wire::Assignment& assignment) {
+  return !assignment.prepare() && !assignment.release() && assignment.error().empty();
+}
+
 void Checks::fail(std::string what) { violations_.push_back(fmt::format("{:.6f} s: {}", world_.seconds(), what)); }
 
 bool Checks::any_lives(const std::vector<std::string>& hosts) const {
@@ -39,7 +43,7 @@ void Checks::on_outputs(const Process& from, uint32_t to_slot, const wire::Outpu
 
 void Checks::on_frame(const Process& from, uint32_t to_slot, const wire::Frame& frame) {
   if (frame.has_outputs()) on_outputs(from, to_slot, frame.outputs());
-  if (frame.has_assignment() && !frame.assignment().prepare() && frame.assignment().error().empty())
+  if (frame.has_assignment() && begins_epoch(frame.assignment()))
     on_assignment(from, frame.assignment());
   if (frame.has_rank_report()) {
     wire::RankReport& last = reports_[&from];

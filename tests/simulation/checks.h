@@ -18,6 +18,9 @@ struct Reference {
   wire::FinishReason finish = wire::FINISH_NONE;
 };
 
+// Rather than to tell a rank what to load, that it is refused, or that it may go.
+bool begins_epoch(const wire::Assignment& assignment);
+
 class Checks {
  public:
   Checks(const Plan& plan, const World& world, const Cluster& cluster)

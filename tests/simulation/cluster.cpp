@@ -127,7 +127,9 @@ void Cluster::start_rank(Slot& slot, uint32_t rank_id) {
                                       make_service(network_, process, {wire::ROLE_WORKER, process->name}),
                                       make_exchanges(network_, process, config->worker.listen_host, plan_.step_time,
                                                      milliseconds(plan_.step_deadline_ms)));
+      slots_[process->slot].rank = rank.ok() ? rank->get() : nullptr;
       status = rank.ok() ? (*rank)->run() : Status(rank.error());
+      slots_[process->slot].rank = nullptr;
     }
     exited(process->slot, process, status);
   });
@@ -155,6 +157,7 @@ void Cluster::kill(uint32_t index, bool told) {
   if (!slot.process || !slot.process->alive()) return;
   network_.gone(slot.process, told);
   world_.kill(slot.process);
+  slot.rank = nullptr;
   slot.coordinator = nullptr;
   slot.pool = nullptr;
 }
@@ -175,6 +178,7 @@ void Cluster::inject(const PlannedFault& fault) {
     case Fault::kPowerLoss: happens = alive; break;
     case Fault::kFreeze: happens = alive && !process->frozen(); break;
     case Fault::kSlow: happens = alive; break;
+    case Fault::kDrain: happens = alive && slots_[fault.slot].rank != nullptr; break;
     default: break;
   }
   if (!happens) return;
@@ -188,6 +192,11 @@ void Cluster::inject(const PlannedFault& fault) {
       break;
     case Fault::kFreeze: world_.freeze(process); break;
     case Fault::kSlow: process->slowness = kSlowness; break;
+    case Fault::kDrain:
+      world_.in(process, [this, slot = fault.slot] {
+        if (slots_[slot].rank != nullptr) slots_[slot].rank->drain();
+      });
+      break;
     case Fault::kPart: network_.part(fault.slot, fault.other); break;
     case Fault::kIsolate:
       for (uint32_t other = 0; other < slots_.size(); ++other)

@@ -17,6 +17,10 @@
 #include "tests/simulation/plan.h"
 #include "tests/simulation/world.h"
 
+namespace switchyard::worker {
+class Rank;
+}
+
 namespace switchyard::simulation {
 
 class Cluster {
@@ -54,6 +58,7 @@ class Cluster {
     bool lost = false;
     std::shared_ptr<config::ClusterConfig> config;
     std::unique_ptr<coordinator::Coordinator> coordinator;
+    worker::Rank* rank = nullptr;  // its fiber's
     std::unique_ptr<OneReactor> reactor;
     std::unique_ptr<frontend::RankPool> pool;
   };

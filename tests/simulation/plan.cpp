@@ -15,9 +15,9 @@ using std::chrono::milliseconds;
 
 // By weight, so that what happens most in life happens most here.
 Fault draw_fault(Random& random) {
-  constexpr Fault kDrawn[] = {Fault::kKill,   Fault::kKill,   Fault::kKill,    Fault::kPowerLoss,
-                              Fault::kFreeze, Fault::kFreeze, Fault::kPart,    Fault::kIsolate,
-                              Fault::kCut,    Fault::kCut,    Fault::kHalfCut, Fault::kSlow};
+  constexpr Fault kDrawn[] = {Fault::kKill,    Fault::kKill, Fault::kKill,    Fault::kPowerLoss, Fault::kFreeze,
+                              Fault::kFreeze,  Fault::kPart, Fault::kIsolate, Fault::kCut,       Fault::kCut,
+                              Fault::kHalfCut, Fault::kSlow, Fault::kDrain};
   return kDrawn[random.below(std::size(kDrawn))];
 }
 
@@ -82,8 +82,8 @@ std::vector<wire::Generate> make_pool() {
 }  // namespace
 
 const char* fault_name(Fault fault) {
-  constexpr const char* kNames[kFaultKinds] = {"kill",      "power loss", "freeze", "slow",
-                                               "partition", "isolation",  "cut",    "half cut"};
+  constexpr const char* kNames[kFaultKinds] = {"kill",      "power loss", "freeze",   "slow", "partition",
+                                               "isolation", "cut",        "half cut", "drain"};
   return kNames[static_cast<size_t>(fault)];
 }
 

@@ -19,8 +19,9 @@ enum class Fault {
   kIsolate,    // one machine reaches no other
   kCut,        // a stream breaks
   kHalfCut,    // a stream breaks, of which one end learns only when it sends
+  kDrain,      // SIGTERM to a rank: it finishes what it has, and is started again
 };
-inline constexpr size_t kFaultKinds = 8;
+inline constexpr size_t kFaultKinds = 9;
 const char* fault_name(Fault fault);
 
 struct PlannedFault {

@@ -33,13 +33,13 @@ int plant(Canary canary, Random& random, wire::Frame& frame, uint64_t& last_epoc
       if (frame.has_generate()) frame.mutable_generate()->clear_generated_token_ids();
       return 1;
     case Canary::kEpochAgain:
-      if (frame.has_assignment() && !frame.assignment().prepare()) {
+      if (frame.has_assignment() && begins_epoch(frame.assignment())) {
         if (last_epoch != 0) frame.mutable_assignment()->set_epoch(last_epoch);
         last_epoch = frame.assignment().epoch();
       }
       return 1;
     case Canary::kIncompletePlacement:
-      if (frame.has_assignment() && !frame.assignment().prepare()) {
+      if (frame.has_assignment() && begins_epoch(frame.assignment())) {
         const int nobody = frame.assignment().ranks_size();
         frame.mutable_assignment()->mutable_placement()->set_rank_of_expert(0, static_cast<uint32_t>(nobody));
       }
