@@ -6,7 +6,9 @@
 #include <cstdio>
 #include <string>
 
+#include "common/base/atomic_file.h"
 #include "common/base/log.h"
+#include "common/base/out_of_memory.h"
 #include "common/base/parent_death.h"
 #include "common/checkpoint/checkpoint.h"
 #include "common/config/cluster_config.h"
@@ -62,6 +64,8 @@ int main(int argc, char** argv) {
   sigaddset(&ends, SIGTERM);
   sigaddset(&ends, SIGINT);
   sigprocmask(SIG_BLOCK, &ends, nullptr);
+  switchyard::ignore_file_size_signal();
+  switchyard::end_when_out_of_memory("coordinator");
 
   switchyard::init_log("coordinator", switchyard::LogLevel::kInfo, false);
   const auto status = switchyard::coordinator::serve(config, ends);

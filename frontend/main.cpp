@@ -6,7 +6,9 @@
 #include <cstdio>
 #include <string>
 
+#include "common/base/atomic_file.h"
 #include "common/base/log.h"
+#include "common/base/out_of_memory.h"
 #include "common/base/parent_death.h"
 #include "common/config/cluster_config.h"
 #include "frontend/api/frontend.h"
@@ -52,6 +54,8 @@ int main(int argc, char** argv) {
   sigaddset(&ends, SIGINT);
   sigprocmask(SIG_BLOCK, &ends, nullptr);
   signal(SIGPIPE, SIG_IGN);
+  switchyard::ignore_file_size_signal();
+  switchyard::end_when_out_of_memory(fmt::format("frontend {}", index));
 
   switchyard::init_log("frontend", switchyard::LogLevel::kInfo, false);
   const auto status = switchyard::serve(config, index, ends);

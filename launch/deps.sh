@@ -8,7 +8,7 @@ packages=(
   libboost1.81-dev libboost-json1.81-dev libboost-url1.81-dev
   libopenmpi-dev openmpi-bin
   libyaml-cpp-dev protobuf-compiler libprotobuf-dev libssl-dev libpcre2-dev libutf8proc-dev
-  libspdlog-dev libfmt-dev libcli11-dev prometheus-cpp-dev libzstd-dev zstd
+  libspdlog-dev libfmt-dev libcli11-dev prometheus-cpp-dev libzstd-dev zstd libxxhash-dev
   libgtest-dev libgmock-dev libbenchmark-dev
   curl python3 python3-venv  # the tests' clients
 )

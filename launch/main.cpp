@@ -2,12 +2,16 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <iostream>
 #include <map>
 #include <memory>
 
+#include "common/base/atomic_file.h"
+#include "common/base/out_of_memory.h"
 #include "common/config/schema.h"
 #include "common/text/commands.h"
 #include "launch/bench/command.h"
@@ -36,8 +40,21 @@ int report(const Status& status) {
   return 1;
 }
 
+// What a command printed has arrived: a result that a full disk lost is no success.
+Status check_output() {
+  errno = 0;
+  const bool flushed = std::fflush(stdout) == 0 && std::cout.flush().good();
+  if (flushed && std::ferror(stdout) == 0) return {};
+  return Error{Errc::kIo, fmt::format("cannot write to standard output: {}",
+                                      errno != 0 ? std::strerror(errno) : "what was printed before is lost")};
+}
+
 int run_or_show(const config::ClusterConfig& config, const RunOptions& options, bool dry_run) {
-  if (!dry_run) return report(run_cluster(config, options));
+  if (!dry_run) {
+    const Status ended = run_cluster(config, options);
+    std::clearerr(stdout);  // who serves need not be heard
+    return report(ended);
+  }
   const auto text = dry_run_report(config, options.program_directory);
   if (!text.ok()) return report(text.error());
   std::fputs(text->c_str(), stdout);
@@ -107,6 +124,8 @@ struct ClusterCommand {
 };
 
 int run(int argc, char** argv) {
+  ignore_file_size_signal();
+  end_when_out_of_memory("switchyard");
   CLI::App app("Switchyard: a serving cluster for mixture-of-experts language models", "switchyard");
   app.require_subcommand(1);
   app.set_help_flag("-h,--help", "print this help");
@@ -215,7 +234,8 @@ int run(int argc, char** argv) {
   app.add_subcommand("version", "print the version")->callback([] { std::puts("switchyard " SWITCHYARD_VERSION); });
 
   CLI11_PARSE(app, argc, argv);
-  return exit_code;
+  if (exit_code != 0) return exit_code;
+  return report(check_output());
 }
 
 }  // namespace

@@ -13,6 +13,8 @@
 #include <filesystem>
 #include <utility>
 
+#include "common/base/atomic_file.h"
+
 namespace switchyard::launch {
 namespace {
 
@@ -85,20 +87,10 @@ RunDirectory::~RunDirectory() {
 
 Result<std::string> RunDirectory::write(const std::string& name, const std::string& content) const {
   const std::string path = path_ + "/" + name;
-  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (fd < 0) return io_error(path);
-  size_t written = 0;
-  while (written < content.size()) {
-    const ssize_t n = ::write(fd, content.data() + written, content.size() - written);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) {
-      const Error error = io_error(path);
-      close(fd);
-      return error;
-    }
-    written += static_cast<size_t>(n);
-  }
-  close(fd);
+  // Nobody else writes into the directory: what is there is ours, and a mistake.
+  std::error_code ec;
+  if (fs::exists(path, ec)) return Error{Errc::kIo, path + ": is there already"};
+  SWITCHYARD_TRY(write_file(path, content, 0600));
   return path;
 }
 

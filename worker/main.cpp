@@ -12,7 +12,10 @@
 #include <thread>
 #include <utility>
 
+#include "common/base/atomic_file.h"
 #include "common/base/log.h"
+#include "common/base/mapped_files.h"
+#include "common/base/out_of_memory.h"
 #include "common/base/parent_death.h"
 #include "common/checkpoint/checkpoint.h"
 #include "common/config/cluster_config.h"
@@ -68,6 +71,7 @@ int run(int argc, char** argv) {
   sigaddset(&signals, SIGINT);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
+  ignore_file_size_signal();
 
   auto config = config::load(config_file);
   const bool mpi = config.ok() && uses_mpi(*config) && started_by_launcher();
@@ -85,6 +89,8 @@ int run(int argc, char** argv) {
   if (!config.ok()) fatal(config.error());
   if (config->worker.groups > 1) who = fmt::format("group {}: ", group);
   const uint32_t rank_id = group * world.size + world.rank;
+  end_when_out_of_memory(fmt::format("rank {}", rank_id));
+  end_with_file_name(fmt::format("rank {}", rank_id));
   init_log(fmt::format("worker {}", rank_id), parse_log_level(config->log.level), config->log.format == "json");
   if (const Status ended = serve(*config, world, group, signals); !ended.ok()) fatal(ended.error());
   log_info("rank ends", {{"rank", rank_id}});

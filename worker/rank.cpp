@@ -165,6 +165,8 @@ Status Rank::load(const std::vector<LayerPlacement>& placement) {
   SWITCHYARD_ASSIGN(weights_,
                     ModelWeights::load(checkpoint_, forms_, placement, place_.index, ops_, pool_, &progress_, &cache));
   if (weights_->from_cache) log_info("weights mapped", {{"rank", place_.rank_id}, {"file", cache.path()}});
+  if (!weights_->cache_refused.empty())
+    log_warn("packed weights not used; packed anew", {{"rank", place_.rank_id}, {"why", weights_->cache_refused}});
   if (!weights_->cache_error.empty())
     log_warn("packed weights not kept", {{"rank", place_.rank_id}, {"why", weights_->cache_error}});
   return {};

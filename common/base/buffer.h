@@ -3,7 +3,8 @@
 
 #include <cstddef>
 #include <cstdlib>
-#include <new>
+
+#include "common/base/out_of_memory.h"
 
 namespace switchyard {
 
@@ -38,7 +39,7 @@ class AlignedBuffer {
       const size_t bytes = (wanted * sizeof(T) + 63) / 64 * 64;
       std::free(data_);
       data_ = static_cast<T*>(std::aligned_alloc(64, bytes));
-      if (data_ == nullptr) throw std::bad_alloc();
+      if (data_ == nullptr) out_of_memory(bytes);
       capacity_ = wanted;
     }
     return data_;

@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/base/out_of_memory.h"
 #include "common/base/result.h"
 
 namespace switchyard::kernels {
@@ -151,7 +152,7 @@ void* ThreadPool::scratch(uint32_t member, size_t bytes) {
     const size_t rounded = (wanted + 4095) / 4096 * 4096;
     std::free(scratch.data);
     scratch.data = std::aligned_alloc(64, rounded);
-    SWITCHYARD_CHECK(scratch.data != nullptr);
+    if (scratch.data == nullptr) out_of_memory(rounded);
     scratch.bytes = rounded;
   }
   return scratch.data;

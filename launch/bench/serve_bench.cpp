@@ -11,9 +11,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <random>
 
+#include "common/base/atomic_file.h"
 #include "launch/bench/load.h"
 #include "launch/bench/report.h"
 
@@ -180,9 +180,7 @@ class Bench {
     const fs::path path = fs::path(options_.result_dir) / name;
     std::error_code ignored;
     if (path.has_parent_path()) fs::create_directories(path.parent_path(), ignored);
-    std::ofstream file(path);
-    if (!(file << out && file.flush())) return Error{Errc::kIo, "cannot write " + path.string()};
-    return {};
+    return write_file(path.string(), out);
   }
 
   const BenchOptions options_;

@@ -2,9 +2,9 @@
 #pragma once
 
 #include <cstddef>
-#include <new>
 #include <utility>
 
+#include "common/base/out_of_memory.h"
 #include "kernels/api/ops.h"
 
 namespace switchyard::worker {
@@ -25,7 +25,7 @@ class DeviceArray {
       capacity_ = count > more ? count : more;
       if (capacity_ == 0) capacity_ = 1;
       data_ = static_cast<T*>(ops_.allocate(capacity_ * sizeof(T)));
-      if (data_ == nullptr) throw std::bad_alloc();
+      if (data_ == nullptr) out_of_memory(capacity_ * sizeof(T));
     }
     return data_;
   }

@@ -6,7 +6,12 @@
 // header has the whole key: version, table, forms, the checkpoint's files (which they are, sizes, times), and the
 // experts. A file whose key differs in anything is not used, and is written anew.
 //
-// Thread: one. Files are written beside their place and renamed: a reader sees all of one or none.
+// Header and packed bytes are sealed with checksums (XXH3, 64 bits, https://xxhash.com), which are checked before the
+// bytes are used: all of them, by all threads, once a start. No byte of the file is without a checksum but the last
+// eight of the header, which are one.
+//
+// Thread: one. Files are written whole or not at all (common/base/atomic_file.h), and read-only for everybody: who
+// wants another one has to replace it, which does not change what is mapped.
 #pragma once
 
 #include <cstddef>
@@ -27,9 +32,10 @@ class PackedCache {
 
   bool enabled() const { return !path_.empty(); }
   const std::string& path() const { return path_; }
-  // The packed bytes, mapped; an empty region when there is no file of this key and size.
-  MemoryRegion map(size_t bytes) const;
-  Status save(const std::byte* data, size_t bytes) const;
+  // The packed bytes, mapped and checked. kNotFound: there is no file, or no cache; other errors say why the file that
+  // is there is not used. progress, if any: counts the bytes that have been checked.
+  Result<MemoryRegion> map(size_t bytes, kernels::ThreadPool& pool, LoadProgress* progress) const;
+  Status save(const std::byte* data, size_t bytes, kernels::ThreadPool& pool) const;
 
  private:
   std::string path_;

@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "common/base/out_of_memory.h"
 #include "worker/model/packed_cache.h"
 
 namespace switchyard::worker {
@@ -26,7 +27,7 @@ Result<MemoryRegion> MemoryRegion::allocate(const kernels::OpTable& ops, size_t 
   void* data = ops.allocate(bytes);
   if (data == nullptr) {
     return Error{Errc::kUnavailable,
-                 std::string("cannot allocate ") + std::to_string(bytes >> 20) + " MiB for " + what};
+                 std::string("out of memory: cannot allocate ") + std::to_string(bytes >> 20) + " MiB for " + what};
   }
   region.data_ = static_cast<std::byte*>(data);
   region.size_ = bytes;
@@ -34,12 +35,14 @@ Result<MemoryRegion> MemoryRegion::allocate(const kernels::OpTable& ops, size_t 
   return region;
 }
 
-Result<MemoryRegion> MemoryRegion::map(int file, size_t offset, size_t bytes) {
+Result<MemoryRegion> MemoryRegion::map(int file, size_t offset, size_t bytes, const std::string& path) {
   MemoryRegion region;
   if (bytes == 0) return region;
   void* data = mmap(nullptr, bytes, PROT_READ, MAP_SHARED, file, static_cast<off_t>(offset));
-  if (data == MAP_FAILED) return Error{Errc::kIo, std::string("cannot map a file: ") + std::strerror(errno)};
+  if (data == MAP_FAILED)
+    return Error{Errc::kIo, path + ": cannot map " + std::to_string(bytes) + " bytes: " + std::strerror(errno)};
   madvise(data, bytes, MADV_WILLNEED);
+  region.name_ = MappedName(data, bytes, path, offset + bytes);
   region.data_ = static_cast<std::byte*>(data);
   region.size_ = bytes;
   return region;
@@ -55,12 +58,16 @@ MemoryRegion::~MemoryRegion() {
 }
 
 MemoryRegion::MemoryRegion(MemoryRegion&& other) noexcept
-    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)), ops_(other.ops_) {}
+    : data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)),
+      ops_(other.ops_),
+      name_(std::move(other.name_)) {}
 
 MemoryRegion& MemoryRegion::operator=(MemoryRegion&& other) noexcept {
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
   std::swap(ops_, other.ops_);
+  std::swap(name_, other.name_);
   return *this;
 }
 
@@ -83,13 +90,14 @@ class Loader {
     const uint32_t count = view.columns * view.rows;
     const size_t at = take(count * sizeof(float));
     placements_.push_back([target, at](std::byte* base) { *target = reinterpret_cast<const float*>(base + at); });
-    jobs_.push_back({count * sizeof(float), [&view, at](std::byte* base, float*) {
+    jobs_.push_back({view.name.c_str(), count * sizeof(float), [&view, at](std::byte* base, float*) {
                        view.read(0, view.rows, reinterpret_cast<float*>(base + at));
                      }});
   }
 
-  // A matrix of given size whose rows come from `read`; bias parts, when present, stand one after the other.
-  void matrix(WeightForm form, uint32_t n, uint32_t k, const RowReader& read,
+  // name: of a tensor of the checkpoint, which outlives the loader. A matrix of given size whose rows come from `read`;
+  // bias parts, when present, stand one after the other.
+  void matrix(const std::string& name, WeightForm form, uint32_t n, uint32_t k, const RowReader& read,
               const std::vector<const TensorView*>& bias, PackedMatrix* target) {
     const size_t bytes = ops_.packed_bytes(form, n, k);
     const size_t at = take(bytes);
@@ -102,7 +110,7 @@ class Loader {
       for (const TensorView* part : bias) {
         const size_t part_at = offset;
         offset += size_t{part->columns} * part->rows * sizeof(float);
-        jobs_.push_back({0, [part, part_at](std::byte* base, float*) {
+        jobs_.push_back({part->name.c_str(), 0, [part, part_at](std::byte* base, float*) {
                            part->read(0, part->rows, reinterpret_cast<float*>(base + part_at));
                          }});
       }
@@ -116,11 +124,11 @@ class Loader {
     const uint32_t step = std::max<uint32_t>(unit, static_cast<uint32_t>(kJobValues / k / unit * unit));
     for (uint32_t begin = 0; begin < n; begin += step) {
       const uint32_t end = std::min(n, begin + step);
-      jobs_.push_back(
-          {bytes * (end - begin) / n, [this, form, n, k, begin, end, read, at](std::byte* base, float* scratch) {
-             read(begin, end, scratch);
-             ops_.pack_rows(form, n, k, begin, end, scratch, base + at);
-           }});
+      jobs_.push_back({name.c_str(), bytes * (end - begin) / n,
+                       [this, form, n, k, begin, end, read, at](std::byte* base, float* scratch) {
+                         read(begin, end, scratch);
+                         ops_.pack_rows(form, n, k, begin, end, scratch, base + at);
+                       }});
       scratch_values_ = std::max(scratch_values_, size_t{end - begin} * k);
     }
   }
@@ -129,7 +137,7 @@ class Loader {
     matrix(forms_.dense, view, bias, target);
   }
   void matrix(WeightForm form, const TensorView& view, const TensorView& bias, PackedMatrix* target) {
-    matrix(form, view.rows, view.columns, view.read, {&bias}, target);
+    matrix(view.name, form, view.rows, view.columns, view.read, {&bias}, target);
   }
 
   void mlp(WeightForm form, const MlpTensors& tensors, MlpWeights* target) {
@@ -158,10 +166,12 @@ class Loader {
     pool.run(
         [](void* context, uint32_t member) {
           auto& s = *static_cast<Shared*>(context);
+          const MemoryTask loading("loading weights");
           auto* scratch = static_cast<float*>(s.pool->scratch(member, s.loader->scratch_values_ * sizeof(float)));
           const auto& jobs = s.loader->jobs_;
           for (size_t i = s.next.fetch_add(1); i < jobs.size(); i = s.next.fetch_add(1)) {
             if (s.progress != nullptr && s.progress->cancelled.load()) return;
+            const MemoryTask task("loading", jobs[i].name);
             jobs[i].fill(s.base, scratch);
             if (s.progress != nullptr) s.progress->bytes_done += jobs[i].bytes;
           }
@@ -173,6 +183,7 @@ class Loader {
 
  private:
   struct Job {
+    const char* name;  // of the tensor; the checkpoint's
     size_t bytes;
     std::function<void(std::byte* base, float* scratch)> fill;
   };
@@ -226,7 +237,7 @@ void plan_latent_attention(const checkpoint::ModelSpec& spec, const LayerTensors
     const uint32_t nope = spec.nope_dim;
     const uint32_t lora = spec.kv_lora_rank;
     loader.matrix(
-        loader.forms().dense, lora, nope,
+        kv_b.name, loader.forms().dense, lora, nope,
         [&kv_b, first, nope, lora](uint32_t begin, uint32_t end, float* out) {
           std::vector<float> keys(size_t{nope} * lora);
           kv_b.read(first, first + nope, keys.data());
@@ -236,7 +247,7 @@ void plan_latent_attention(const checkpoint::ModelSpec& spec, const LayerTensors
         },
         {}, &layer.key_up[h]);
     loader.matrix(
-        loader.forms().dense, spec.v_head_dim, lora,
+        kv_b.name, loader.forms().dense, spec.v_head_dim, lora,
         [&kv_b, first, nope](uint32_t begin, uint32_t end, float* out) {
           kv_b.read(first + nope + begin, first + nope + end, out);
         },
@@ -246,8 +257,9 @@ void plan_latent_attention(const checkpoint::ModelSpec& spec, const LayerTensors
 
 void plan_grouped_attention(const LayerTensors& tensors, Loader& loader, LayerWeights& layer) {
   const uint32_t rows = tensors.q.rows + tensors.k.rows + tensors.v.rows;
-  loader.matrix(loader.forms().dense, rows, tensors.q.columns, stacked({&tensors.q, &tensors.k, &tensors.v}),
-                {&tensors.q_bias, &tensors.k_bias, &tensors.v_bias}, &layer.qkv);
+  loader.matrix(tensors.q.name, loader.forms().dense, rows, tensors.q.columns,
+                stacked({&tensors.q, &tensors.k, &tensors.v}), {&tensors.q_bias, &tensors.k_bias, &tensors.v_bias},
+                &layer.qkv);
   loader.vector(tensors.q_norm, &layer.q_norm);
   loader.vector(tensors.k_norm, &layer.k_norm);
   loader.vector(tensors.sinks, &layer.sinks);
@@ -301,15 +313,20 @@ Result<std::unique_ptr<ModelWeights>> ModelWeights::load(const checkpoint::Check
 
   weights->bytes = loader.bytes();
   if (!ops.is_host) cache = nullptr;  // a device reads no mapped file
-  if (cache != nullptr) weights->memory_ = cache->map(loader.bytes());
-  weights->from_cache = weights->memory_.size() != 0;
-  if (weights->from_cache) {
-    if (progress != nullptr) progress->bytes_done = progress->bytes_total = loader.bytes();
-  } else {
+  if (cache != nullptr) {
+    auto mapped = cache->map(loader.bytes(), pool, progress);
+    weights->from_cache = mapped.ok();
+    if (mapped.ok()) {
+      weights->memory_ = std::move(*mapped);
+    } else if (mapped.error().code != Errc::kNotFound) {
+      weights->cache_refused = mapped.error().message;
+    }
+  }
+  if (!weights->from_cache) {
     SWITCHYARD_ASSIGN(weights->memory_, MemoryRegion::allocate(ops, loader.bytes(), "weights"));
     SWITCHYARD_TRY(loader.fill(weights->memory_.data(), pool, progress));
     if (cache != nullptr) {
-      const Status saved = cache->save(weights->memory_.data(), loader.bytes());
+      const Status saved = cache->save(weights->memory_.data(), loader.bytes(), pool);
       if (!saved.ok()) weights->cache_error = saved.error().message;
     }
   }

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "common/base/mapped_files.h"
 #include "common/base/result.h"
 #include "common/checkpoint/checkpoint.h"
 #include "kernels/api/ops.h"
@@ -24,8 +25,8 @@ class MemoryRegion {
  public:
   MemoryRegion() = default;
   static Result<MemoryRegion> allocate(const kernels::OpTable& ops, size_t bytes, const char* what);
-  // Of a file, read-only and shared with other processes; offset in whole pages.
-  static Result<MemoryRegion> map(int file, size_t offset, size_t bytes);
+  // Of a file, up to its end, read-only and shared with other processes; offset in whole pages. path: for messages.
+  static Result<MemoryRegion> map(int file, size_t offset, size_t bytes, const std::string& path);
   ~MemoryRegion();
   MemoryRegion(MemoryRegion&& other) noexcept;
   MemoryRegion& operator=(MemoryRegion&& other) noexcept;
@@ -39,6 +40,7 @@ class MemoryRegion {
   std::byte* data_ = nullptr;
   size_t size_ = 0;
   const kernels::OpTable* ops_ = nullptr;  // null: a mapped file
+  MappedName name_;                        // of such a one
 };
 
 struct LayerWeights {
@@ -106,7 +108,8 @@ class ModelWeights {
   std::vector<LayerWeights> layers;
   uint64_t bytes = 0;
   bool from_cache = false;
-  std::string cache_error;  // why they could not be saved
+  std::string cache_refused;  // why the file that the cache had was not used
+  std::string cache_error;    // why they could not be saved
 
  private:
   using HeldExperts = std::map<uint32_t, kernels::MlpWeights>;  // by expert id

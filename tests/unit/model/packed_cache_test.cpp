@@ -2,12 +2,15 @@
 #include "worker/model/packed_cache.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <random>
 
+#include "common/base/atomic_file.h"
 #include "common/checkpoint/checkpoint.h"
 
 namespace switchyard::worker {
@@ -137,18 +140,122 @@ TEST_F(PackedCacheTest, ACheckpointOfTheSameNameSizeAndTimesIsAnother) {
   EXPECT_FALSE(load(WeightForm::kInt8, true)->from_cache);
 }
 
-TEST_F(PackedCacheTest, ABrokenFileIsPackedAgain) {
-  load(WeightForm::kInt8, true);
+TEST_F(PackedCacheTest, ATruncatedFileIsRefusedAndReplacedByAWholeOne) {
+  const auto packed = load(WeightForm::kInt8, true);
   const fs::path file = fs::directory_iterator(cache_)->path();
-  fs::resize_file(file, fs::file_size(file) - 1);
-  EXPECT_FALSE(load(WeightForm::kInt8, true)->from_cache);
-  {
-    std::fstream header(file, std::ios::in | std::ios::out | std::ios::binary);
-    header.seekp(3);
-    header.put('X');
+  const auto bytes = fs::file_size(file);
+  for (const auto left : {bytes - 1, bytes - 4096, bytes / 2, uintmax_t{256} << 10, uintmax_t{100}, uintmax_t{0}}) {
+    fs::permissions(file, fs::perms::owner_write, fs::perm_options::add);
+    fs::resize_file(file, left);
+    const auto again = load(WeightForm::kInt8, true);
+    EXPECT_FALSE(again->from_cache);
+    EXPECT_EQ(again->cache_refused.find(file.string() + ": truncated"), 0U) << left << ": " << again->cache_refused;
+    EXPECT_EQ(again->cache_error, "");
+    expect_same(*packed, *again);
+    EXPECT_EQ(fs::file_size(file), bytes);
   }
-  EXPECT_FALSE(load(WeightForm::kInt8, true)->from_cache);
   EXPECT_TRUE(load(WeightForm::kInt8, true)->from_cache);
+  EXPECT_EQ(files(), 1U);
+}
+
+// Every byte of a file of this version is under a checksum or is one: no flip may go unseen, padding included.
+TEST_F(PackedCacheTest, AnyFlippedBitIsNoticed) {
+  load(WeightForm::kInt4, true);
+  const fs::path path = fs::directory_iterator(cache_)->path();
+  const auto experts = placement(1);
+  const PackedCache cache(cache_, model_, ops_.name, WeightForms::of(WeightForm::kInt4), experts, 0);
+  const size_t bytes = fs::file_size(path);
+  const size_t header = size_t{256} << 10;
+  ASSERT_GT(bytes, header);
+  fs::permissions(path, fs::perms::owner_write, fs::perm_options::add);
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  const auto flip = [&](size_t at, int bit) {
+    file.seekg(static_cast<std::streamoff>(at));
+    const int was = file.get();
+    file.seekp(static_cast<std::streamoff>(at));
+    file.put(static_cast<char>(was ^ (1 << bit)));
+    file.flush();
+  };
+  ASSERT_TRUE(cache.map(bytes - header, pool_, nullptr).ok());
+  std::mt19937_64 random(20261127);
+  std::vector<size_t> places = {0, 30, header - 24, header - 16, header - 8, header - 1, header, bytes - 1};
+  for (int i = 0; i < 300; ++i) places.push_back(random() % bytes);
+  for (int i = 0; i < 100; ++i) places.push_back(random() % header);
+  for (const size_t at : places) {
+    const int bit = static_cast<int>(random() % 8);
+    flip(at, bit);
+    const auto mapped = cache.map(bytes - header, pool_, nullptr);
+    ASSERT_FALSE(mapped.ok()) << "byte " << at << ", bit " << bit;
+    ASSERT_EQ(mapped.error().code, Errc::kInvalid);
+    ASSERT_EQ(mapped.error().message.find(path.string() + ": "), 0U) << mapped.error().message;
+    flip(at, bit);
+  }
+  EXPECT_TRUE(cache.map(bytes - header, pool_, nullptr).ok());
+}
+
+TEST_F(PackedCacheTest, AFlippedWeightIsPackedAnewWithTheCause) {
+  const auto packed = load(WeightForm::kInt8, true);
+  const fs::path path = fs::directory_iterator(cache_)->path();
+  fs::permissions(path, fs::perms::owner_write, fs::perm_options::add);
+  {
+    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekg(300000);
+    const int was = file.get();
+    file.seekp(300000);
+    file.put(static_cast<char>(was ^ 4));
+  }
+  const auto again = load(WeightForm::kInt8, true);
+  EXPECT_FALSE(again->from_cache);
+  EXPECT_NE(again->cache_refused.find("its weights are damaged"), std::string::npos) << again->cache_refused;
+  expect_same(*packed, *again);
+  const auto third = load(WeightForm::kInt8, true);
+  EXPECT_TRUE(third->from_cache);
+  EXPECT_EQ(third->cache_refused, "");
+}
+
+// A file in another's place, as after a copy by hand.
+TEST_F(PackedCacheTest, AFileOfAnotherKeyIsRefusedWithWhatDiffers) {
+  const auto experts = placement(1);
+  const PackedCache int8(cache_, model_, ops_.name, WeightForms::of(WeightForm::kInt8), experts, 0);
+  const auto why = [&](const PackedCache& other) {
+    fs::copy_file(other.path(), int8.path(), fs::copy_options::overwrite_existing);
+    const auto mapped = int8.map(1, pool_, nullptr);
+    fs::remove(int8.path());
+    return mapped.ok() ? "" : mapped.error().message;
+  };
+  load(WeightForm::kInt4, true);
+  const PackedCache int4(cache_, model_, ops_.name, WeightForms::of(WeightForm::kInt4), experts, 0);
+  EXPECT_EQ(why(int4), int8.path() + ": it is for \"forms int8 int4\", not \"forms int8 int8\"");
+  load(WeightForm::kInt8, true, 1, 2);
+  const PackedCache half(cache_, model_, ops_.name, WeightForms::of(WeightForm::kInt8), placement(2), 1);
+  EXPECT_NE(why(half).find(": it is for \"experts 1 3 5"), std::string::npos) << why(half);
+}
+
+TEST_F(PackedCacheTest, AFullDiskIsSaidAndLeavesNoFile) {
+  const auto packed = load(WeightForm::kInt8, false);
+  struct rlimit old {};
+  getrlimit(RLIMIT_FSIZE, &old);
+  ignore_file_size_signal();
+  for (const size_t room : {size_t{1} << 10, size_t{256} << 10, packed->bytes + (size_t{200} << 10)}) {
+    const struct rlimit small { room, old.rlim_max };
+    setrlimit(RLIMIT_FSIZE, &small);
+    const auto weights = load(WeightForm::kInt8, true);
+    setrlimit(RLIMIT_FSIZE, &old);
+    EXPECT_FALSE(weights->from_cache);
+    EXPECT_NE(weights->cache_error.find("cannot write " + cache_), std::string::npos) << weights->cache_error;
+    EXPECT_NE(weights->cache_error.find("File too large"), std::string::npos) << weights->cache_error;
+    EXPECT_EQ(files(), 0U);
+    expect_same(*weights, *packed);
+  }
+}
+
+TEST_F(PackedCacheTest, ADirectoryInItsPlaceIsSaidAndNotFatal) {
+  const PackedCache cache(cache_, model_, ops_.name, WeightForms::of(WeightForm::kInt8), placement(1), 0);
+  fs::create_directories(cache.path());
+  const auto weights = load(WeightForm::kInt8, true);
+  EXPECT_FALSE(weights->from_cache);
+  EXPECT_EQ(weights->cache_refused, cache.path() + ": Is a directory");
+  EXPECT_EQ(weights->cache_error, "cannot write " + cache.path() + ": Is a directory");
 }
 
 TEST_F(PackedCacheTest, ADirectoryThatCannotBeWrittenIsSaidAndNotFatal) {
