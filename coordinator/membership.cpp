@@ -57,9 +57,17 @@ Status Membership::register_rank(ConnectionId connection, const wire::RegisterRa
   }
   for (const auto& group : groups_) {
     for (const auto& other : group.ranks()) {
-      if (other.connection == 0 || other.rank_id == id || other.registration.model() == registration.model()) continue;
-      return refuse(fmt::format("rank {} serves the model \"{}\", rank {} serves \"{}\"", id, registration.model(),
-                                other.rank_id, other.registration.model()));
+      if (other.connection == 0 || other.rank_id == id) continue;
+      const wire::RegisterRank& theirs = other.registration;
+      if (theirs.model() != registration.model()) {
+        return refuse(fmt::format("rank {} serves the model \"{}\", rank {} serves \"{}\"", id, registration.model(),
+                                  other.rank_id, theirs.model()));
+      }
+      if (theirs.checkpoint() == registration.checkpoint()) continue;
+      return refuse(
+          fmt::format("the files of \"{}\" are others for rank {} (fingerprint {}) than for rank {} ({}): was the "
+                      "model replaced while it was served?",
+                      registration.model(), id, registration.checkpoint(), other.rank_id, theirs.checkpoint()));
     }
   }
   const uint32_t group = id / placement_.rank_count;

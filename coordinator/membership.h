@@ -30,7 +30,7 @@ class Membership {
   // The placement is that of each group when all of its ranks are there. ranks_min: of a group (rank_group.h).
   Membership(ExpertPlacement placement, uint32_t group_count, uint32_t ranks_min, std::chrono::milliseconds heartbeat);
 
-  // Refused: an id out of range, another rank count or model, an id whose holder is alive, a connection that is another
+  // Refused: an id out of range, another rank count, model or checkpoint, an id whose holder is alive, a connection that is another
   // rank already.
   Status register_rank(ConnectionId connection, const wire::RegisterRank& registration, Time now);
   // kNotFound: no rank has registered on the connection.

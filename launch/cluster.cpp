@@ -14,6 +14,7 @@
 #include "common/base/log.h"
 #include "common/base/machine.h"
 #include "common/checkpoint/checkpoint.h"
+#include "common/checkpoint/checksums.h"
 #include "common/net/net.h"
 #include "coordinator/placement.h"
 #include "launch/coordinator_link.h"
@@ -307,6 +308,11 @@ Status check_start(const config::ClusterConfig& config, const RunOptions& option
   } else {
     if (auto placed = coordinator::place_experts(w.placement, checkpoint->spec(), w.data_parallel_size); !placed.ok())
       problems.push_back(placed.error().message);
+    // Here, once a machine that launches: a rank reads parts of files, and each would have to hash all of them.
+    if (config.model.verify_checksums) {
+      if (auto sound = checkpoint::verify_checksums(config.model.path, machine_cores().size(), {}); !sound.ok())
+        problems.push_back(sound.error().message);
+    }
     if (auto fits = check_context(config, checkpoint->spec()); !fits.ok()) problems.push_back(fits.error().message);
   }
 

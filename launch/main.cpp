@@ -19,6 +19,7 @@
 #include "launch/cluster.h"
 #include "launch/dry_run.h"
 #include "launch/top.h"
+#include "launch/verify.h"
 #include "worker/quality/quality.h"
 
 namespace switchyard::launch {
@@ -218,6 +219,12 @@ int run(int argc, char** argv) {
     exit_code = report(measured.ok() ? Status() : Status(measured.error()));
     if (measured.ok()) std::fputs(worker::quality_text(quality_options, *measured).c_str(), stdout);
   });
+
+  VerifyOptions verify_options;
+  auto* verify = app.add_subcommand("verify", "check a model's files against the checksums given with them");
+  verify->add_option("MODEL_DIR", verify_options.model, "Hugging Face checkpoint directory")->required();
+  verify->add_flag("--write", verify_options.write, "make SHA256SUMS of the files as they are");
+  verify->callback([&] { exit_code = report(run_verify(verify_options)); });
 
   text::TokenizeOptions tokenize_options;
   auto* tokenize = app.add_subcommand("tokenize", "JSON Lines of texts to token ids, or back");

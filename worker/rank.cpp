@@ -130,8 +130,8 @@ Result<std::unique_ptr<Rank>> Rank::start(const config::ClusterConfig& config, c
   SWITCHYARD_ASSIGN(rank->server_, Server::start(config,
                                                  {place.rank_id, place.index, place.size,
                                                   ops.is_host ? "cpu" : fmt::format("cuda:{}", place.on_node), ops.name,
-                                                  spec.architecture + " " + config.model.path, rank->exchanges_->port(),
-                                                  spec.vocab_size},
+                                                  spec.architecture + " " + config.model.path, checkpoint.fingerprint(),
+                                                  rank->exchanges_->port(), spec.vocab_size},
                                                  std::move(net)));
   return rank;
 }

@@ -371,6 +371,7 @@ class ServerImpl final : public Server {
     r->set_device(identity_.device);
     r->set_backend(identity_.backend);
     r->set_model(identity_.model);
+    r->set_checkpoint(identity_.checkpoint);
     coordinator_->send(frame);
   }
 

@@ -27,6 +27,7 @@ struct RankIdentity {
   std::string device;          // "cpu"
   std::string backend;         // op table
   std::string model;           // architecture and directory
+  std::string checkpoint;      // its fingerprint
   uint16_t exchange_port = 0;  // where peers reach it; 0: nowhere
   uint32_t vocab_size = 0;
 };

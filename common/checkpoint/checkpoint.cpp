@@ -7,6 +7,7 @@
 
 #include "common/checkpoint/architectures/architectures.h"
 #include "common/checkpoint/config_reader.h"
+#include "common/checkpoint/fingerprint.h"
 #include "common/checkpoint/tensor_source.h"
 
 namespace switchyard::checkpoint {
@@ -98,6 +99,8 @@ struct Checkpoint::Files {
   ModelSpec spec;
   ModelTensors tensors;
   uint64_t disk_bytes = 0;
+  std::vector<std::shared_ptr<const MappedFile>> mapped;
+  std::string fingerprint;
 };
 
 Result<ModelSpec> Checkpoint::read_spec(const std::string& directory) {
@@ -125,6 +128,11 @@ Result<Checkpoint> Checkpoint::open(const std::string& directory) {
   if (!problems.empty()) return problems.to_error(directory);
   files->spec = std::move(config.spec);
   files->disk_bytes = tensor_files.disk_bytes();
+  for (const TensorEntry& tensor : tensor_files.tensors()) {
+    if (tensor.file && std::find(files->mapped.begin(), files->mapped.end(), tensor.file) == files->mapped.end())
+      files->mapped.push_back(tensor.file);
+  }
+  SWITCHYARD_ASSIGN(files->fingerprint, fingerprint_of(directory, files->mapped));
   Checkpoint checkpoint;
   checkpoint.files_ = std::move(files);
   return checkpoint;
@@ -133,5 +141,11 @@ Result<Checkpoint> Checkpoint::open(const std::string& directory) {
 const ModelSpec& Checkpoint::spec() const { return files_->spec; }
 const ModelTensors& Checkpoint::tensors() const { return files_->tensors; }
 uint64_t Checkpoint::disk_bytes() const { return files_->disk_bytes; }
+const std::string& Checkpoint::fingerprint() const { return files_->fingerprint; }
+
+Status Checkpoint::check_unchanged() const {
+  for (const auto& file : files_->mapped) SWITCHYARD_TRY(file->check_unchanged());
+  return {};
+}
 
 }  // namespace switchyard::checkpoint

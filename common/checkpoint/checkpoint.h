@@ -72,6 +72,12 @@ class Checkpoint {
   const ModelSpec& spec() const;
   const ModelTensors& tensors() const;
   uint64_t disk_bytes() const;
+  // kIo, with the file's name, when one has been written to since open(): what was read may be half of another model.
+  Status check_unchanged() const;
+  // Tells this model from others, as 32 digits: over configs, checksums where a list of them is given, and of each file
+  // of tensors its name, size, header and a sample of its bytes (64 places). It finds another model in this one's
+  // place, on another machine too; a flipped bit it need not find: for that there are checksums (checksums.h).
+  const std::string& fingerprint() const;
 
  private:
   struct Files;

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <limits>
 
+#include "common/base/git_lfs.h"
 #include "common/checkpoint/safetensors.h"
 
 namespace switchyard::checkpoint {
@@ -71,6 +72,10 @@ std::optional<ConfigReader> ConfigReader::open(const std::string& path, Problems
   const MappedFile& bytes = **mapped;
   if (bytes.size() > kJsonBytesMax) {
     problems.add(fmt::format("{}: {} bytes: above the limit of {}", path, bytes.size(), kJsonBytesMax));
+    return std::nullopt;
+  }
+  if (is_git_lfs_pointer({reinterpret_cast<const char*>(bytes.data()), std::min<uint64_t>(bytes.size(), 64)})) {
+    problems.add(fmt::format("{}: {}", path, kGitLfsProblem));
     return std::nullopt;
   }
   json::stream_parser parser;

@@ -44,28 +44,41 @@ Result<std::shared_ptr<const MappedFile>> MappedFile::open(const std::string& pa
     if (error == ENOENT) return Error{Errc::kNotFound, fmt::format("{}: no such file", path)};
     return Error{Errc::kIo, fmt::format("{}: cannot open: {}", path, std::strerror(error))};
   }
-  struct stat info {};
-  const bool regular = fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
   std::shared_ptr<MappedFile> file(new MappedFile);
+  file->descriptor_ = fd;
   file->path_ = path;
-  if (regular && info.st_size > 0) {
+  struct stat info {};
+  if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode))
+    return Error{Errc::kInvalid, fmt::format("{}: not a regular file", path)};
+  file->modified_ = info.st_mtim;
+  if (info.st_size > 0) {
     file->size_ = static_cast<uint64_t>(info.st_size);
     void* data = mmap(nullptr, file->size_, PROT_READ, MAP_PRIVATE, fd, 0);
     if (data == MAP_FAILED) {
       const int error = errno;
-      ::close(fd);
       file->size_ = 0;
       return Error{Errc::kIo, fmt::format("{}: cannot map {} bytes: {}", path, info.st_size, std::strerror(error))};
     }
     file->data_ = static_cast<const uint8_t*>(data);
+    file->name_ = MappedName(data, file->size_, path, file->size_);
   }
-  ::close(fd);
-  if (!regular) return Error{Errc::kInvalid, fmt::format("{}: not a regular file", path)};
   return std::shared_ptr<const MappedFile>(std::move(file));
 }
 
 MappedFile::~MappedFile() {
+  name_ = MappedName();
   if (data_ != nullptr) munmap(const_cast<uint8_t*>(data_), size_);
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+Status MappedFile::check_unchanged() const {
+  struct stat now {};
+  if (fstat(descriptor_, &now) != 0) return Error{Errc::kIo, fmt::format("{}: {}", path_, std::strerror(errno))};
+  if (static_cast<uint64_t>(now.st_size) == size_ && now.st_mtim.tv_sec == modified_.tv_sec &&
+      now.st_mtim.tv_nsec == modified_.tv_nsec)
+    return {};
+  return Error{Errc::kIo, fmt::format("{}: was changed while it was in use: it had {} bytes and has {}", path_, size_,
+                                      now.st_size)};
 }
 
 void MappedFile::prefetch(const uint8_t* begin, const uint8_t* end) const {

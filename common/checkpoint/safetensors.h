@@ -2,10 +2,13 @@
 // Format: https://github.com/huggingface/safetensors#format
 //
 // Files are mapped, not read: a tensor's bytes are touched when somebody decodes them. A file that is cut short after
-// it was opened raises SIGBUS on access, as any mapped file does.
+// it was opened raises SIGBUS on access, as any mapped file does; the process then ends with the file's name where it
+// asked for that (common/base/mapped_files.h).
 //
 // Thread: opening from one; what is opened is read-only and may be used by any number.
 #pragma once
+
+#include <time.h>
 
 #include <cstdint>
 #include <memory>
@@ -15,6 +18,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "common/base/mapped_files.h"
 #include "common/checkpoint/problems.h"
 
 namespace switchyard::checkpoint {
@@ -54,6 +58,9 @@ class MappedFile {
   const std::string& path() const { return path_; }
   const uint8_t* data() const { return data_; }
   uint64_t size() const { return size_; }
+  // kIo when the file has been written to since it was opened: what has been read from it may be half of each. One that
+  // was replaced by another under its name is still mapped, and is as it was.
+  Status check_unchanged() const;
   // Asks the kernel to read bytes [begin, end) ahead of their use.
   void prefetch(const uint8_t* begin, const uint8_t* end) const;
   // Takes the whole pages of [begin, end) out of this process; they stay in the page cache, and come back when touched.
@@ -64,6 +71,9 @@ class MappedFile {
   std::string path_;
   const uint8_t* data_ = nullptr;
   uint64_t size_ = 0;
+  int descriptor_ = -1;
+  timespec modified_{};
+  MappedName name_;
 };
 
 struct TensorEntry {

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <unordered_set>
 
+#include "common/base/git_lfs.h"
 #include "common/checkpoint/safetensors.h"
 
 namespace switchyard::checkpoint {
@@ -162,6 +163,11 @@ bool read_safetensors(const std::string& path, Problems& problems, std::vector<T
     return false;
   }
   const std::shared_ptr<const MappedFile> file = std::move(opened).value();
+  const auto* text = reinterpret_cast<const char*>(file->data());
+  if (is_git_lfs_pointer({text, std::min<uint64_t>(file->size(), 64)})) {
+    problems.add(fmt::format("{}: {}", path, kGitLfsProblem));
+    return false;
+  }
   if (file->size() < 8) {
     problems.add(fmt::format("{}: {} bytes: too short for a safetensors file", path, file->size()));
     return false;

@@ -19,6 +19,7 @@ struct ModelConfig {
   std::string dtype = "auto";     // auto | float32 | bfloat16
   std::string quantization = "none";
   std::string packed_cache;           // directory of packed weights; "" = none
+  bool verify_checksums = false;      // by the launcher, before anything starts
   uint32_t max_model_len = 0;         // tokens; 0 = the model's own max_position_embeddings
   std::string chat_template;          // file; "" = the model's own
   std::string pooling_type = "auto";  // of embeddings: last, mean; auto: as the model says, else last

@@ -5,9 +5,11 @@
 #include <boost/json.hpp>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <system_error>
 
+#include "common/base/git_lfs.h"
 #include "common/text/utf8.h"
 
 namespace switchyard::text {
@@ -86,11 +88,14 @@ Result<std::string> read_text_file(const std::string& path) {
     return Error{errno == ENOENT ? Errc::kNotFound : Errc::kIo, fmt::format("{}: {}", path, std::strerror(errno))};
   }
   const auto size = file.tellg();
-  if (size < 0) return Error{Errc::kIo, fmt::format("{}: not a regular file", path)};
+  std::error_code unknown;
+  if (size < 0 || !std::filesystem::is_regular_file(path, unknown))
+    return Error{Errc::kIo, fmt::format("{}: not a regular file", path)};
   std::string text(static_cast<size_t>(size), '\0');
   file.seekg(0);
   file.read(text.data(), static_cast<std::streamsize>(text.size()));
   if (!file) return Error{Errc::kIo, fmt::format("{}: {}", path, std::strerror(errno))};
+  if (is_git_lfs_pointer(text)) return Error{Errc::kInvalid, fmt::format("{}: {}", path, kGitLfsProblem)};
   return text;
 }
 

@@ -325,6 +325,7 @@ Result<std::unique_ptr<ModelWeights>> ModelWeights::load(const checkpoint::Check
   if (!weights->from_cache) {
     SWITCHYARD_ASSIGN(weights->memory_, MemoryRegion::allocate(ops, loader.bytes(), "weights"));
     SWITCHYARD_TRY(loader.fill(weights->memory_.data(), pool, progress));
+    SWITCHYARD_TRY(checkpoint.check_unchanged());
     if (cache != nullptr) {
       const Status saved = cache->save(weights->memory_.data(), loader.bytes(), pool);
       if (!saved.ok()) weights->cache_error = saved.error().message;
@@ -362,8 +363,10 @@ Status ModelWeights::host(const checkpoint::Checkpoint& checkpoint, const std::v
     ++expert_layer;
   }
   if (loader.bytes() != 0) {
+    SWITCHYARD_TRY(checkpoint.check_unchanged());
     SWITCHYARD_ASSIGN(MemoryRegion memory, MemoryRegion::allocate(ops, loader.bytes(), "experts to take over"));
     SWITCHYARD_TRY(loader.fill(memory.data(), pool, progress));
+    SWITCHYARD_TRY(checkpoint.check_unchanged());  // while it was read, too
     loader.place(memory.data());
     taken_over_.push_back(std::move(memory));
     bytes += loader.bytes();

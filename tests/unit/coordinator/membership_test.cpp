@@ -25,6 +25,7 @@ wire::RegisterRank registration(uint32_t rank, int64_t pid, uint32_t count = 2) 
   out.set_host("127.0.0.1");
   out.set_port(1000 + rank);
   out.set_model("Qwen3Moe tiny");
+  out.set_checkpoint("facade");
   return out;
 }
 
@@ -206,6 +207,11 @@ TEST_F(MembershipTest, RegistrationsThatDoNotFitAreRefusedWithTheCause) {
     auto other_model = registration(other, 102);
     other_model.set_model("Mixtral big");
     EXPECT_NE(refusal(12, other_model).find("Mixtral big"), std::string::npos);
+    // In the same group, and in another.
+    auto other_files = registration(other, 102);
+    other_files.set_checkpoint("c0ffee");
+    const std::string why = refusal(12, other_files);
+    EXPECT_NE(why.find("(fingerprint c0ffee) than for rank 0 (facade)"), std::string::npos) << why;
   }
   auto no_port = registration(1, 102);
   no_port.set_port(0);
