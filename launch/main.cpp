@@ -46,8 +46,9 @@ Status check_output() {
   errno = 0;
   const bool flushed = std::fflush(stdout) == 0 && std::cout.flush().good();
   if (flushed && std::ferror(stdout) == 0) return {};
-  return Error{Errc::kIo, fmt::format("cannot write to standard output: {}",
-                                      errno != 0 ? std::strerror(errno) : "what was printed before is lost")};
+  // Of what was lost before, nobody knows the cause any more.
+  return Error{Errc::kIo, fmt::format("cannot write to standard output{}{}", errno != 0 ? ": " : "",
+                                      errno != 0 ? std::strerror(errno) : "")};
 }
 
 int run_or_show(const config::ClusterConfig& config, const RunOptions& options, bool dry_run) {

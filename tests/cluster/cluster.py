@@ -59,12 +59,14 @@ def wait_for(condition, seconds, what):
 class Cluster:
     """`switchyard ARGUMENTS --run-dir TEMPORARY`. Every process of it has the temporary directory in its command line."""
 
-    def __init__(self, *arguments):
+    def __init__(self, *arguments, **options):
+        """options: of the process (subprocess.Popen)"""
         self.base = tempfile.mkdtemp(prefix="swtest-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
         self.errors = open(os.path.join(self.base, "stderr.txt"), "w+")
         self.process = subprocess.Popen(
             [SWITCHYARD, *map(str, arguments), "--run-dir", self.base],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.errors, start_new_session=True)
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True,
+            **({"stderr": self.errors} | options))
         self.url = None
 
     @classmethod
@@ -75,13 +77,13 @@ class Cluster:
         return cluster
 
     @classmethod
-    def up(cls, config):
+    def up(cls, config, **options):
         """From a file of this text; ready. It names no admin port."""
         admin = free_port()
         with tempfile.NamedTemporaryFile("w", suffix=".yaml") as yaml:
             yaml.write(f"{config}\ncoordinator: {{admin_port: {admin}}}\n")
             yaml.flush()
-            cluster = cls("up", yaml.name)
+            cluster = cls("up", yaml.name, **options)
             try:
                 cluster.wait_ready()
             except BaseException:
@@ -149,4 +151,5 @@ class Cluster:
 
 def run(*arguments, **options):
     """`switchyard ARGUMENTS` to its end."""
-    return subprocess.run([SWITCHYARD, *map(str, arguments)], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, **options)
+    return subprocess.run([SWITCHYARD, *map(str, arguments)], stdin=subprocess.DEVNULL, text=True, timeout=120,
+                          **({"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options))
