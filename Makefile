@@ -1,6 +1,6 @@
 # The verbs a person types. Each is a line or two over CMake; see README.md.
 .DEFAULT_GOAL := build
-.PHONY: deps build build-all run test test-venv test-browser bench bench-peers bench-faults soak gpu-check train train-venv eval sanitize fuzz format lint clean
+.PHONY: deps build build-all run test test-venv test-browser bench bench-peers bench-faults bench-overload soak gpu-check train train-venv eval sanitize fuzz format lint clean
 SHELL := /bin/bash
 
 sources = $(shell git ls-files '*.h' '*.cpp' '*.cu' '*.cuh')
@@ -53,6 +53,10 @@ bench-faults: deps build-all
 # Mixed load with random faults for T seconds: nothing lost, nothing different, nothing that grows. SOAK="MODEL --groups 1 --ranks 4" for others.
 soak: deps build-all
 	python3 tests/bench/soak.py $(or $(SOAK),tests/data/golden/r1-tiny) --seconds $(or $(T),3600)
+
+# Ten times the load that a small cluster carries, for T seconds. OVERLOAD="MODEL --bound 8" for others.
+bench-overload: deps build
+	python3 tests/bench/overload.py $(or $(OVERLOAD),models/switchyard-r1-small) --seconds $(or $(T),300)
 
 # Tests and benchmarks of the CUDA backend: on this machine's GPU, or a bundle to carry to one. GPU_MODEL=DIR adds the engine's speed.
 gpu-check: deps build-all

@@ -77,6 +77,7 @@ struct FrontendConfig {
   uint32_t header_timeout_ms = 10000;       // half-open connections are closed after it
   uint32_t recovery_timeout_ms = 30000;     // of a request whose rank was lost
   uint32_t max_concurrent_requests = 4096;  // more are refused with 429
+  double max_queue_seconds = 60.0;          // expected wait; who would wait longer is refused with 429; 0 = no limit
   std::string tool_call_parser = "auto";    // auto | none | a name of frontend/parsing/formats.h
   std::string reasoning_parser = "auto";
 };

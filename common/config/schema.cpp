@@ -275,6 +275,8 @@ const std::vector<Key>& table() {
        "--recovery-timeout-ms", "that a request whose rank was lost waits for another to go on with it"},
       {"frontend", "max_concurrent_requests", frontend<&F::max_concurrent_requests>, range(1, 1000000), "requests",
        "--max-concurrent-requests", "in one frontend; more are answered 429"},
+      {"frontend", "max_queue_seconds", frontend<&F::max_queue_seconds>, range(0, 86400), "seconds",
+       "--max-queue-seconds", "longest expected wait for a rank; who would wait longer is answered 429; 0: no limit"},
       {"frontend", "tool_call_parser", frontend<&F::tool_call_parser>,
        one_of({"auto", "none", "deepseek_v3", "deepseek_v31", "deepseek_v32", "deepseek_v4", "glm45", "hermes",
                "mistral", "openai", "qwen3_coder"}),

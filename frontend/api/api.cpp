@@ -1,8 +1,10 @@
 #include "frontend/api/api.h"
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <chrono>
+#include <limits>
 #include <variant>
 
 #include "frontend/api/constraint_checker.h"
@@ -270,15 +272,32 @@ class ApiImpl final : public Api {
     return admission;
   }
 
+  // Before it costs more than its parsing. What is wrong with the priority is said by those who read the rest.
+  std::optional<ApiError> turn_away(const boost::json::object& body, const Admission& admission, bool comes_again) {
+    RankPool* pool = pool_;
+    if (pool == nullptr) return unavailable(why_not_ready());
+    std::optional<int32_t> asked;
+    if (const auto* given = body.if_contains("priority"); given != nullptr && given->is_int64()) {
+      asked = static_cast<int32_t>(std::clamp(given->get_int64(), int64_t{std::numeric_limits<int32_t>::min()},
+                                              int64_t{std::numeric_limits<int32_t>::max()}));
+    }
+    const auto refusal = pool->turn_away(admission.priority(asked), comes_again);
+    if (!refusal) return std::nullopt;
+    ApiError error = overloaded(
+        "The service is overloaded: the request would wait too long. Please retry after the time in Retry-After.");
+    error.retry_after_seconds = refusal->retry_after_seconds;
+    return error;
+  }
+
   void embed(Call& call) {
     const auto admission = admit(call);
     if (!admission) return;
     with_body(call,
-              [this, admission, id = call.request.request_id,
-               arrived = call.arrived](const boost::json::object& body) -> std::variant<Done, ApiError> {
+              [this, admission, id = call.request.request_id, arrived = call.arrived,
+               again = call.request.comes_again](const boost::json::object& body) -> std::variant<Done, ApiError> {
+                if (auto error = turn_away(body, *admission, again)) return *error;
                 EmbeddingJob::Parts parts{model_, pool_, &metrics_, admission, arrived, id, {}};
                 if (auto error = parse_embedding(body, *model_, parts.request)) return *error;
-                if (pool_ == nullptr) return unavailable(why_not_ready());
                 return [job = std::make_shared<EmbeddingJob>(std::move(parts))](const ResponderPtr& responder) {
                   job->start(responder);
                 };
@@ -289,8 +308,9 @@ class ApiImpl final : public Api {
     const auto admission = admit(call);
     if (!admission) return;
     with_body(call,
-              [this, prepare, admission, key = call.key, id = call.request.request_id,
-               arrived = call.arrived](const boost::json::object& body) -> std::variant<Done, ApiError> {
+              [this, prepare, admission, key = call.key, id = call.request.request_id, arrived = call.arrived,
+               again = call.request.comes_again](const boost::json::object& body) -> std::variant<Done, ApiError> {
+                if (auto error = turn_away(body, *admission, again)) return *error;
                 GenerationJob::Parts parts;
                 parts.model = model_;
                 parts.pool = pool_;
@@ -300,7 +320,6 @@ class ApiImpl final : public Api {
                 parts.request_id = id;
                 parts.checker = &checker_;
                 if (auto error = (preparation_.*prepare)(body, key, parts)) return *error;
-                if (pool_ == nullptr) return unavailable(why_not_ready());
                 return [job = std::make_shared<GenerationJob>(std::move(parts))](const ResponderPtr& responder) {
                   job->start(responder);
                 };

@@ -18,7 +18,8 @@ struct HttpRequest {
   std::string authorization;  // the header's value; "" = absent
   std::string if_none_match;  // likewise
   std::string api_key;        // of the header X-Api-Key; "" = absent
-  std::string request_id;     // as the answer's X-Request-Id says; never ""
+  bool comes_again = false;  // the header x-stainless-retry-count, which OpenAI's and Anthropic's SDKs send, is above 0
+  std::string request_id;    // as the answer's X-Request-Id says; never ""
   std::string body;
 };
 

@@ -270,6 +270,8 @@ void Session::hand_over() {
   request.authorization = to_string(message[bhttp::field::authorization]);
   request.if_none_match = to_string(message[bhttp::field::if_none_match]);
   request.api_key = to_string(message["X-Api-Key"]);
+  const std::string retries = to_string(message["X-Stainless-Retry-Count"]);
+  request.comes_again = !retries.empty() && retries != "0";
   request.request_id = request_id_ = request_id_of(to_string(message["X-Request-Id"]));
   request.body = std::move(message.body());
   keep_alive_ = message.keep_alive() && !reactor_.draining();

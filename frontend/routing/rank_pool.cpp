@@ -32,6 +32,7 @@ class NetRankPool final : public RankPool {
         report_(std::move(report)),
         on_key_uses_(std::move(on_key_uses)),
         on_drain_(std::move(on_drain)),
+        waiting_room_(config.frontend.max_queue_seconds),
         net_(std::move(net)) {}
   ~NetRankPool() override { stop(); }
 
@@ -67,6 +68,7 @@ class NetRankPool final : public RankPool {
       const bool usable = any_usable();
       if (!usable && (known_not_to_serve() || !may_recover(now)))
         return Error{Errc::kUnavailable, "No worker rank can take the request: " + why_not()};
+      waiting_room_.enter(request.priority(), static_cast<uint32_t>(request.prompt_token_ids_size()));
       ticket.id = sequences_.add(std::move(request), reactor, std::move(on_output), now);
       ticket.epoch = epoch_;
       if (usable) {
@@ -84,7 +86,7 @@ class NetRankPool final : public RankPool {
     net::ConnectionPtr connection;
     {
       const std::lock_guard lock(mutex_);
-      const Sequences::Sequence sequence = sequences_.take(ticket);
+      const Sequences::Sequence sequence = take(ticket);
       if (sequence.reactor == nullptr || sequence.waits) return;
       const auto rank = ranks_.find(*sequence.rank);
       if (rank != ranks_.end()) connection = rank->second.connection;
@@ -93,6 +95,11 @@ class NetRankPool final : public RankPool {
     wire::Frame frame;
     frame.mutable_cancel()->set_request_id(ticket);
     connection->send(frame);
+  }
+
+  std::optional<WaitingRoom::Refusal> turn_away(int32_t priority, bool comes_again) override {
+    const std::lock_guard lock(mutex_);
+    return waiting_room_.ask(for_waiting_room(), priority, comes_again, now());
   }
 
   Load load() const override {
@@ -185,6 +192,26 @@ class NetRankPool final : public RankPool {
   bool known_not_to_serve() const {
     return !groups_.empty() && coordinator_ &&
            std::none_of(groups_.begin(), groups_.end(), [](const auto& entry) { return entry.second.serves(); });
+  }
+
+  WaitingRoom::Ranks for_waiting_room() const {
+    WaitingRoom::Ranks all;
+    uint32_t theirs = 0;
+    for (const auto& [id, rank] : ranks_) {
+      if (!rank.usable()) continue;
+      all.places += config_.worker.max_num_seqs;
+      all.waiting += rank.waiting;
+      theirs += rank.running + rank.waiting;
+    }
+    all.sequences = std::max(theirs, static_cast<uint32_t>(sequences_.size()));
+    return all;
+  }
+
+  Sequences::Sequence take(uint64_t id) {
+    Sequences::Sequence sequence = sequences_.take(id);
+    if (sequence.reactor != nullptr && !sequence.has_begun)
+      waiting_room_.leave(sequence.frame->generate().priority(), static_cast<uint32_t>(sequence.prompt().size()));
+    return sequence;
   }
 
   // No rank can be used, but one could shortly before, or will soon.
@@ -308,7 +335,7 @@ class NetRankPool final : public RankPool {
         const Sequences::Sequence& sequence = *sequences_.find(id);
         if (sequence.stalled_at && now - *sequence.stalled_at > recovery_timeout_) {
           wire::Output end = no_rank_took(sequence);
-          given_up.emplace_back(sequences_.take(id), std::move(end));
+          given_up.emplace_back(take(id), std::move(end));
         } else if (usable) {
           sendings.push_back(place(id, PrefixIndex::blocks_of(sequence.prompt()), now));
         }
@@ -343,7 +370,7 @@ class NetRankPool final : public RankPool {
           frame.mutable_cancel()->set_request_id(id);
         }
         wire::Output end = no_rank_took(sequence);
-        given_up.emplace_back(sequences_.take(id), std::move(end));
+        given_up.emplace_back(take(id), std::move(end));
       }
     }
     return some_wait;
@@ -514,9 +541,14 @@ class NetRankPool final : public RankPool {
           place_later();
           continue;
         }
+        if (!sequence->has_begun && output.finish() != wire::FINISH_ERROR) {
+          sequence->has_begun = true;
+          waiting_room_.begin(for_waiting_room(), sequence->frame->generate().priority(),
+                              static_cast<uint32_t>(sequence->prompt().size()), rank.heard_at);
+        }
         sequences_.record(*sequence, output);
         calls_of(sequence->reactor).push_back({sequence->on_output, &output});
-        if (output.finish() != wire::FINISH_NONE) sequences_.take(id);
+        if (output.finish() != wire::FINISH_NONE) take(id);
       }
     }
     for (auto& [reactor, calls] : messages) {
@@ -561,6 +593,7 @@ class NetRankPool final : public RankPool {
   std::map<uint32_t, Group> groups_;  // that the coordinator has told of
   uint32_t last_rank_ = UINT32_MAX;
   Sequences sequences_;
+  WaitingRoom waiting_room_;
   bool placing_later_ = false;
   std::optional<Time> last_lost_;  // a rank
   uint64_t replays_ = 0;
@@ -574,8 +607,8 @@ class NetRankPool final : public RankPool {
 std::unique_ptr<RankPool> RankPool::start(const config::ClusterConfig& config, std::unique_ptr<net::Service> net,
                                           uint16_t http_port, std::function<Report()> report, OnKeyUses on_key_uses,
                                           std::function<void()> on_drain) {
-  auto pool =
-      std::make_unique<NetRankPool>(config, std::move(net), http_port, std::move(report), std::move(on_key_uses), std::move(on_drain));
+  auto pool = std::make_unique<NetRankPool>(config, std::move(net), http_port, std::move(report),
+                                            std::move(on_key_uses), std::move(on_drain));
   pool->open();
   return pool;
 }

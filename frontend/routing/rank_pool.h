@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,7 @@
 #include "common/wire/switchyard.pb.h"
 #include "frontend/http/http.h"
 #include "frontend/routing/sequences.h"
+#include "frontend/routing/waiting_room.h"
 
 namespace switchyard::frontend {
 
@@ -55,8 +57,8 @@ class RankPool {
   // Connects in the background. http_port: as the coordinator shall show it. report: called every heartbeat on the net
   // thread. on_drain: the coordinator asks the frontend to drain; on the net thread.
   static std::unique_ptr<RankPool> start(const config::ClusterConfig& config, std::unique_ptr<net::Service> net,
-                                         uint16_t http_port, std::function<Report()> report,
-                                         OnKeyUses on_key_uses = {}, std::function<void()> on_drain = {});
+                                         uint16_t http_port, std::function<Report()> report, OnKeyUses on_key_uses = {},
+                                         std::function<void()> on_drain = {});
   virtual ~RankPool() = default;  // stops
 
   // Sends a sequence to a rank, under a request_id of its own. kUnavailable: no live rank, and none to be waited for.
@@ -66,6 +68,10 @@ class RankPool {
   // Its rank frees the sequence; its callback is not called any more, but for what is on its way to the reactor. Any
   // thread.
   virtual void cancel(uint64_t ticket) = 0;
+
+  // Whether a request of this priority had better not be sent now (waiting_room.h). comes_again: it was refused before.
+  // Any thread.
+  virtual std::optional<WaitingRoom::Refusal> turn_away(int32_t priority, bool comes_again) = 0;
 
   virtual Load load() const = 0;
   // "" when requests can be served.

@@ -39,7 +39,8 @@ class Sequences {
     bool waits = true;                         // for a rank
     std::optional<Time> stalled_at;            // when it came, or was lost; until a rank has sent something since
     uint32_t replays = 0;
-    std::string refusal;  // a rank's last words on it
+    bool has_begun = false;  // a rank has sent something
+    std::string refusal;     // a rank's last words on it
 
     std::span<const int32_t> prompt() const;
     // What a rank is to be sent now.

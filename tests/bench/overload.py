@@ -1,6 +1,6 @@
 """What clients see when they ask for ten times what a cluster can do: `make bench-overload`.
 
-    overload.py MODEL [--seconds 300] [--factor 10] [--ranks 2] [--tokens 32] [--prompt 64] [--bound 4] [--urgent 0.02] [--obedient 0.1]
+    overload.py MODEL [--seconds 300] [--factor 10] [--ranks 2] [--tokens 200] [--prompt 64] [--bound 4] [--urgent 0.02] [--obedient 0.1]
 
 First what the cluster carries: answers a second with as many clients as it has places, and the latencies of one client alone. Then requests
 come at random moments at `factor` times that rate, whether or not earlier ones are answered, for so many seconds: a share of them urgent (priority
@@ -29,8 +29,12 @@ class Answer:
     def ttft(self):
         return self.times[0] - self.begin if self.times else None
 
-    def gaps(self):
-        return [b - a for a, b in zip(self.times, self.times[1:])]
+    def tpot(self):
+        """Between two tokens, on average: events that this program reads late come together."""
+        return (self.times[-1] - self.times[0]) / (len(self.times) - 1) if len(self.times) > 1 else 0.0
+
+    def longest_gap(self):
+        return max((b - a for a, b in zip(self.times, self.times[1:])), default=0.0)
 
 
 class Client:
@@ -118,11 +122,12 @@ def percentile(values, share):
 def latencies(answers, base=None):
     accepted = [a for a in answers if a.status == 200 and a.times]
     out = {}
-    for name, values in (("ttft", [a.ttft() for a in accepted]), ("itl", [gap for a in accepted for gap in a.gaps()])):
+    for name, values in (("ttft", [a.ttft() for a in accepted]), ("tpot", [a.tpot() for a in accepted]),
+                         ("longest gap", [a.longest_gap() for a in accepted])):
         for share in (0.5, 0.99):
             value = percentile(values, share)
             out[f"{name} p{round(100 * share)} s"] = value and round(value, 4)
-            if base and value:
+            if value and base and base[f"{name} p50 s"]:
                 out[f"{name} p{round(100 * share)} x"] = round(value / base[f"{name} p50 s"], 1)
     return out
 
@@ -201,7 +206,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=300)
     parser.add_argument("--factor", type=float, default=10)
     parser.add_argument("--ranks", type=int, default=2)
-    parser.add_argument("--tokens", type=int, default=32)
+    parser.add_argument("--tokens", type=int, default=200)
     parser.add_argument("--prompt", type=int, default=64)
     parser.add_argument("--bound", type=float, default=4, help="frontend.max_queue_seconds")
     parser.add_argument("--urgent", type=float, default=0.02)
