@@ -1,6 +1,6 @@
 # The verbs a person types. Each is a line or two over CMake; see README.md.
 .DEFAULT_GOAL := build
-.PHONY: deps build build-all run test test-venv test-browser bench bench-peers bench-faults bench-overload soak gpu-check train train-venv eval sanitize fuzz format lint clean
+.PHONY: deps build build-all run test test-venv test-browser bench bench-peers bench-faults bench-overload soak simulate gpu-check train train-venv eval sanitize fuzz format lint clean
 SHELL := /bin/bash
 
 sources = $(shell git ls-files '*.h' '*.cpp' '*.cu' '*.cuh')
@@ -57,6 +57,12 @@ soak: deps build-all
 # Ten times the load that a small cluster carries, for T seconds. OVERLOAD="MODEL --bound 8" for others.
 bench-overload: deps build
 	python3 tests/bench/overload.py $(or $(OVERLOAD),models/switchyard-r1-small) --seconds $(or $(T),300)
+
+# SEEDS simulated clusters with faults, from FIRST on: which break an invariant, and how to repeat that (docs/decisions/0017-simulation.md).
+SEEDS ?= 5000
+simulate: deps build/build.ninja
+	cmake --build --preset release --target simulate
+	build/bin/simulate --seeds=$(SEEDS) --first=$(or $(FIRST),1)
 
 # Tests and benchmarks of the CUDA backend: on this machine's GPU, or a bundle to carry to one. GPU_MODEL=DIR adds the engine's speed.
 gpu-check: deps build-all
