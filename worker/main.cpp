@@ -42,8 +42,12 @@ Status serve(const config::ClusterConfig& config, const MpiWorld& world, uint32_
   }
   SWITCHYARD_ASSIGN(auto service,
                     net::Service::start({wire::ROLE_WORKER, fmt::format("worker {}", place.rank_id)}, secret));
-  SWITCHYARD_ASSIGN(auto started,
-                    Rank::start(config, checkpoint, *ops, place, std::move(service), std::move(exchanges)));
+  SWITCHYARD_ASSIGN(auto started, Rank::start(config, checkpoint, *ops, place, std::move(service), std::move(exchanges),
+                                              [](const std::string& why) {
+                                                std::fprintf(stderr, "fatal: %s\n", why.c_str());
+                                                std::fflush(stderr);
+                                                std::_Exit(1);
+                                              }));
   Rank* rank = started.release();  // as long as the process, for the thread below, which nobody joins
   std::thread([rank, signals] {
     for (int signal = 0; sigwait(&signals, &signal) == 0;) rank->drain();

@@ -124,7 +124,8 @@ Rank::Rank(const config::ClusterConfig& config, const checkpoint::Checkpoint& ch
 
 Result<std::unique_ptr<Rank>> Rank::start(const config::ClusterConfig& config, const checkpoint::Checkpoint& checkpoint,
                                           const kernels::OpTable& ops, const Place& place,
-                                          std::unique_ptr<net::Service> net, std::unique_ptr<ExchangeMaker> exchanges) {
+                                          std::unique_ptr<net::Service> net, std::unique_ptr<ExchangeMaker> exchanges,
+                                          EndProcess end_process) {
   std::unique_ptr<Rank> rank(new Rank(config, checkpoint, ops, place, std::move(exchanges)));
   const checkpoint::ModelSpec& spec = checkpoint.spec();
   SWITCHYARD_ASSIGN(rank->server_, Server::start(config,
@@ -132,7 +133,7 @@ Result<std::unique_ptr<Rank>> Rank::start(const config::ClusterConfig& config, c
                                                   ops.is_host ? "cpu" : fmt::format("cuda:{}", place.on_node), ops.name,
                                                   spec.architecture + " " + config.model.path, checkpoint.fingerprint(),
                                                   rank->exchanges_->port(), spec.vocab_size},
-                                                 std::move(net)));
+                                                 std::move(net), std::move(end_process)));
   return rank;
 }
 

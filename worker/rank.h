@@ -29,7 +29,7 @@ class Rank {
   static Result<std::unique_ptr<Rank>> start(const config::ClusterConfig& config,
                                              const checkpoint::Checkpoint& checkpoint, const kernels::OpTable& ops,
                                              const Place& place, std::unique_ptr<net::Service> net,
-                                             std::unique_ptr<ExchangeMaker> exchanges);
+                                             std::unique_ptr<ExchangeMaker> exchanges, EndProcess end_process);
 
   // Returns after drain(), or with the cause of a start that failed, or of an MPI group's end; other groups' ranks wait
   // for the epoch that goes on without who was lost.

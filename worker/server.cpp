@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -120,8 +119,9 @@ uint32_t http_status(Errc code) {
 
 class ServerImpl final : public Server {
  public:
-  ServerImpl(const config::ClusterConfig& config, RankIdentity identity, std::unique_ptr<net::Service> net)
-      : config_(config), identity_(std::move(identity)), net_(std::move(net)) {}
+  ServerImpl(const config::ClusterConfig& config, RankIdentity identity, std::unique_ptr<net::Service> net,
+             EndProcess end_process)
+      : config_(config), identity_(std::move(identity)), end_process_(std::move(end_process)), net_(std::move(net)) {}
   ~ServerImpl() override {
     net_->stop();
     compiler_.reset();
@@ -351,10 +351,8 @@ class ServerImpl final : public Server {
   void end_if_stuck() const {
     const double limit = 2e-3 * config_.worker.step_deadline_ms;
     if (engine_ == nullptr || engine_->step_age_seconds() <= limit) return;
-    std::fprintf(stderr, "fatal: rank %u: a step has not ended within %.1f s (twice worker.step_deadline_ms)\n",
-                 identity_.rank_id, limit);
-    std::fflush(stderr);
-    std::_Exit(1);
+    end_process_(fmt::format("rank {}: a step has not ended within {:.1f} s (twice worker.step_deadline_ms)",
+                             identity_.rank_id, limit));
   }
 
   // --- coordinator ---------------------------------------------------------------------------------------------------
@@ -632,6 +630,7 @@ class ServerImpl final : public Server {
 
   const config::ClusterConfig& config_;
   RankIdentity identity_;
+  const EndProcess end_process_;
   const std::unique_ptr<net::Service> net_;
   std::unique_ptr<BurstRelay> bursts_;  // its callbacks run on the net thread
   uint16_t port_ = 0;
@@ -672,8 +671,8 @@ class ServerImpl final : public Server {
 }  // namespace
 
 Result<std::unique_ptr<Server>> Server::start(const config::ClusterConfig& config, RankIdentity identity,
-                                              std::unique_ptr<net::Service> net) {
-  auto server = std::make_unique<ServerImpl>(config, std::move(identity), std::move(net));
+                                              std::unique_ptr<net::Service> net, EndProcess end_process) {
+  auto server = std::make_unique<ServerImpl>(config, std::move(identity), std::move(net), std::move(end_process));
   SWITCHYARD_TRY(server->open());
   return std::unique_ptr<Server>(std::move(server));
 }

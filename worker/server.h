@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -45,11 +46,14 @@ struct RankAssignment {
   std::vector<Member> members;                        // of the epoch, ascending
 };
 
+// Ends the process at once, for this reason: its engine does not come back.
+using EndProcess = std::function<void(const std::string& why)>;
+
 class Server {
  public:
   // Listens on any free port of worker.listen_host.
   static Result<std::unique_ptr<Server>> start(const config::ClusterConfig& config, RankIdentity identity,
-                                               std::unique_ptr<net::Service> net);
+                                               std::unique_ptr<net::Service> net, EndProcess end_process);
   virtual ~Server() = default;
 
   // Registers and waits to be told what to load: without epoch and members. Blocks.

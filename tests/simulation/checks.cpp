@@ -43,8 +43,7 @@ void Checks::on_outputs(const Process& from, uint32_t to_slot, const wire::Outpu
 
 void Checks::on_frame(const Process& from, uint32_t to_slot, const wire::Frame& frame) {
   if (frame.has_outputs()) on_outputs(from, to_slot, frame.outputs());
-  if (frame.has_assignment() && begins_epoch(frame.assignment()))
-    on_assignment(from, frame.assignment());
+  if (frame.has_assignment() && begins_epoch(frame.assignment())) on_assignment(from, frame.assignment());
   if (frame.has_rank_report()) {
     wire::RankReport& last = reports_[&from];
     if (frame.rank_report().epoch() < last.epoch())

@@ -126,7 +126,10 @@ void Cluster::start_rank(Slot& slot, uint32_t rank_id) {
       auto rank = worker::Rank::start(*config, checkpoint_, *ops, place,
                                       make_service(network_, process, {wire::ROLE_WORKER, process->name}),
                                       make_exchanges(network_, process, config->worker.listen_host, plan_.step_time,
-                                                     milliseconds(plan_.step_deadline_ms)));
+                                                     milliseconds(plan_.step_deadline_ms)),
+                                      [this, process](const std::string& why) {
+                                        world_.after(Duration(0), [this, process, why] { ends_itself(process, why); });
+                                      });
       slots_[process->slot].rank = rank.ok() ? rank->get() : nullptr;
       status = rank.ok() ? (*rank)->run() : Status(rank.error());
       slots_[process->slot].rank = nullptr;
@@ -142,14 +145,25 @@ void Cluster::start_frontend(Slot& slot) {
                                         8000, [] { return frontend::RankPool::Report{}; });
 }
 
+void Cluster::ends_itself(const ProcessPtr& process, const std::string& why) {
+  if (!process->alive()) return;
+  world_.note("ends itself", process->slot);
+  log_error("ends itself", {{"slot", process->slot}, {"why", why}});
+  kill(process->slot, true);
+  start_again(process->slot);
+}
+
+void Cluster::start_again(uint32_t index) {
+  const Duration wait = milliseconds(100) * (1 << std::min(slots_[index].exits++, 8U));
+  world_.after(wait, [this, index] { start(index); });
+}
+
 void Cluster::exited(uint32_t index, const ProcessPtr& process, const Status& status) {
   world_.note("exits", index);
   log_error("exits", {{"slot", index}, {"why", status.ok() ? "" : status.error().message}});
   network_.gone(process, true);
   world_.leave(process);
-  Slot& slot = slots_[index];
-  const Duration wait = milliseconds(100) * (1 << std::min(slot.exits++, 8U));
-  world_.after(wait, [this, index] { start(index); });
+  start_again(index);
 }
 
 void Cluster::kill(uint32_t index, bool told) {

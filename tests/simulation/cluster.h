@@ -68,6 +68,8 @@ class Cluster {
   void start_rank(Slot& slot, uint32_t rank);
   void start_frontend(Slot& slot);
   void kill(uint32_t slot, bool told);
+  void ends_itself(const ProcessPtr& process, const std::string& why);
+  void start_again(uint32_t slot);  // as the launcher does it: after 100 ms, doubling
   void exited(uint32_t slot, const ProcessPtr& process, const Status& status);
   void inject(const PlannedFault& fault);
   void end(const PlannedFault& fault);

@@ -7,6 +7,7 @@
 #include <list>
 #include <utility>
 
+#include "tests/simulation/toy_model.h"
 #include "worker/exchange/exchange.h"
 
 namespace switchyard::simulation {
@@ -54,22 +55,15 @@ using ChannelPtr = std::shared_ptr<Channel>;
 
 class SimulatedTransport final : public worker::Transport {
  public:
-  SimulatedTransport(World& world, std::vector<ChannelPtr> channels, uint32_t rank, Duration step_time,
-                     Duration deadline, worker::Epoch epoch)
-      : world_(world),
-        channels_(std::move(channels)),
-        rank_(rank),
-        step_time_(step_time),
-        deadline_(deadline),
-        epoch_(epoch) {}
+  SimulatedTransport(World& world, std::vector<ChannelPtr> channels, uint32_t rank, Duration deadline,
+                     worker::Epoch epoch)
+      : world_(world), channels_(std::move(channels)), rank_(rank), deadline_(deadline), epoch_(epoch) {}
 
   const char* name() const override { return "simulated"; }
   uint32_t rank() const override { return rank_; }
   uint32_t size() const override { return static_cast<uint32_t>(channels_.size()); }
 
-  // At the start of a step.
   Status all_gather(const void* send, size_t bytes, void* recv) override {
-    world_.sleep(world_.current()->random.between(step_time_ / 2, step_time_ * 3 / 2));
     const auto* from = static_cast<const std::byte*>(send);
     auto* to = static_cast<std::byte*>(recv);
     if (bytes != 0) std::memcpy(to + rank_ * bytes, from, bytes);
@@ -122,9 +116,31 @@ class SimulatedTransport final : public worker::Transport {
   World& world_;
   const std::vector<ChannelPtr> channels_;  // (ranks), null for this one
   const uint32_t rank_;
-  const Duration step_time_;
   const Duration deadline_;
   const worker::Epoch epoch_;
+};
+
+// Computing takes its time before each layer's exchange.
+class Computing final : public worker::Exchange {
+ public:
+  Computing(World& world, std::unique_ptr<worker::Exchange> inner, Duration layer_time)
+      : world_(world), inner_(std::move(inner)), layer_time_(layer_time) {}
+  const char* name() const override { return "simulated"; }
+  uint32_t rank() const override { return inner_->rank(); }
+  uint32_t size() const override { return inner_->size(); }
+  Result<worker::ReceivedRows> dispatch(const worker::LayerPlacement& placement, const void* rows, uint32_t row_count,
+                                        const int32_t* experts) override {
+    world_.sleep(world_.current()->random.between(layer_time_ / 2, layer_time_ * 3 / 2));
+    return inner_->dispatch(placement, rows, row_count, experts);
+  }
+  Result<const float* const*> combine() override { return inner_->combine(); }
+  Status all_gather(const void* mine, size_t bytes, void* all) override { return inner_->all_gather(mine, bytes, all); }
+  worker::ExchangeStats stats() const override { return inner_->stats(); }
+
+ private:
+  World& world_;
+  const std::unique_ptr<worker::Exchange> inner_;
+  const Duration layer_time_;
 };
 
 class SimulatedExchanges final : public worker::ExchangeMaker {
@@ -176,8 +192,9 @@ class SimulatedExchanges final : public worker::ExchangeMaker {
       if (world.now() > end) return Error{Errc::kTimeout, fmt::format("{} ranks did not connect in time", missing)};
       world.wait_until([] { return false; }, world.now() + std::chrono::milliseconds(1));
     }
-    return worker::make_message_exchange(
-        std::make_unique<SimulatedTransport>(world, std::move(ready), here, step_time_, deadline_, epoch), shape);
+    auto transport = std::make_unique<SimulatedTransport>(world, std::move(ready), here, deadline_, epoch);
+    return std::unique_ptr<worker::Exchange>(std::make_unique<Computing>(
+        world, worker::make_message_exchange(std::move(transport), shape), step_time_ / kToyLayers));
   }
 
  private:
