@@ -16,6 +16,7 @@
 #include <unordered_set>
 
 #include "common/base/log.h"
+#include "common/net/net.h"
 
 namespace switchyard::coordinator {
 namespace {
@@ -33,11 +34,13 @@ constexpr std::chrono::seconds kRequestDeadline{10};
 constexpr std::chrono::milliseconds kLingerDeadline{1000};
 constexpr std::chrono::milliseconds kAcceptRetry{100};
 
-bool authorized(std::string_view header, const std::string& api_key) {
+// key_digest: digests have one length, and say nothing of how much of a wrong key was right.
+bool authorized(std::string_view header, const std::string& key_digest) {
   constexpr std::string_view kBearer = "bearer ";
-  if (header.size() != kBearer.size() + api_key.size()) return false;
+  if (header.size() < kBearer.size()) return false;
   if (!beast::iequals({header.data(), kBearer.size()}, {kBearer.data(), kBearer.size()})) return false;
-  return CRYPTO_memcmp(header.data() + kBearer.size(), api_key.data(), api_key.size()) == 0;
+  const std::string given = net::digest_of(header.substr(kBearer.size()));
+  return CRYPTO_memcmp(given.data(), key_digest.data(), given.size()) == 0;
 }
 
 class Server;
@@ -71,7 +74,11 @@ class Session : public std::enable_shared_from_this<Session> {
 class Server final : public AdminServer {
  public:
   Server(asio::io_context& io, std::string api_key, Handler handler)
-      : io_(io), acceptor_(io), retry_(io), api_key_(std::move(api_key)), handler_(std::move(handler)) {}
+      : io_(io),
+        acceptor_(io),
+        retry_(io),
+        key_digest_(api_key.empty() ? "" : net::digest_of(api_key)),
+        handler_(std::move(handler)) {}
   ~Server() override { stop(); }
 
   Status listen(const std::string& host, uint16_t port) {
@@ -106,7 +113,7 @@ class Server final : public AdminServer {
   }
 
   AdminReply handle(const AdminRequest& request, std::string_view authorization) const {
-    if (!api_key_.empty() && request.path != "/health" && !authorized(authorization, api_key_)) {
+    if (!key_digest_.empty() && request.path != "/health" && !authorized(authorization, key_digest_)) {
       return admin_error(401, "A bearer key is needed: Authorization: Bearer KEY, as in coordinator.admin_api_key.",
                          "invalid_api_key");
     }
@@ -140,7 +147,7 @@ class Server final : public AdminServer {
   asio::io_context& io_;
   tcp::acceptor acceptor_;
   asio::steady_timer retry_;
-  const std::string api_key_;
+  const std::string key_digest_;  // "" = no key is asked for
   const Handler handler_;
   uint16_t port_ = 0;
   std::unordered_set<std::shared_ptr<Session>> sessions_;

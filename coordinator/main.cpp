@@ -12,6 +12,7 @@
 #include "common/base/parent_death.h"
 #include "common/checkpoint/checkpoint.h"
 #include "common/config/cluster_config.h"
+#include "common/config/schema.h"
 #include "common/net/net.h"
 #include "coordinator/coordinator.h"
 #include "coordinator/placement.h"
@@ -20,7 +21,11 @@ namespace switchyard::coordinator {
 namespace {
 
 Status serve(const std::string& file, const sigset_t& ends) {
-  SWITCHYARD_ASSIGN(const auto config, config::load(file));
+  SWITCHYARD_ASSIGN(auto config, config::load(file));
+  if (auto& c = config.coordinator; !c.admin_api_key_file.empty()) {
+    SWITCHYARD_ASSIGN(c.admin_api_key, net::load_secret(c.admin_api_key_file));
+  }
+  SWITCHYARD_TRY(config::check_exposure(config));
   init_log("coordinator", parse_log_level(config.log.level), config.log.format == "json");
   if (config.coordinator.port == 0) {
     return Error{Errc::kInvalid, file + ": coordinator.port: 0 is for the launcher, which puts a port in its place"};

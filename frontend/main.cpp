@@ -11,6 +11,7 @@
 #include "common/base/out_of_memory.h"
 #include "common/base/parent_death.h"
 #include "common/config/cluster_config.h"
+#include "common/config/schema.h"
 #include "frontend/api/frontend.h"
 
 namespace switchyard {
@@ -18,6 +19,7 @@ namespace {
 
 Status serve(const std::string& file, uint32_t index, const sigset_t& ends) {
   SWITCHYARD_ASSIGN(const auto config, config::load(file));
+  SWITCHYARD_TRY(config::check_exposure(config));
   init_log(fmt::format("frontend {}", index), parse_log_level(config.log.level), config.log.format == "json");
   if (config.coordinator.port == 0)
     return Error{Errc::kInvalid, file + ": coordinator.port: 0 is for the launcher, which puts a port in its place"};

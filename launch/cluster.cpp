@@ -20,6 +20,7 @@
 #include "launch/coordinator_link.h"
 #include "launch/http_client.h"
 #include "launch/janitor.h"
+#include "launch/keys.h"
 #include "launch/plan.h"
 #include "launch/ports.h"
 #include "launch/process.h"
@@ -282,8 +283,7 @@ void show_first_answers(const config::ClusterConfig& config) {
   std::printf(
       "\nTry it (Ctrl-C ends the cluster):\n  curl %s/v1/chat/completions -H 'Content-Type: application/json'%s -d "
       "'%s'\n",
-      url_text(url.host, url.port).c_str(),
-      key.empty() ? "" : fmt::format(" -H 'Authorization: Bearer {}'", key).c_str(),
+      url_text(url.host, url.port).c_str(), key.empty() ? "" : " -H \"Authorization: Bearer $SWITCHYARD_API_KEY\"",
       chat_body(config, kQuestions[0]).c_str());
   std::fflush(stdout);
 }
@@ -377,10 +377,12 @@ Status run_cluster(const config::ClusterConfig& given, const RunOptions& options
 
   SWITCHYARD_TRY(check_start(given, options));
   SWITCHYARD_ASSIGN(config::ClusterConfig config, resolve(given));
+  SWITCHYARD_TRY(read_key_files(config));
   SWITCHYARD_ASSIGN(const RunDirectory run, RunDirectory::make(options.run_base));
   janitor.watch(run.path());
   if (config.secret_file.empty()) {
-    SWITCHYARD_ASSIGN(config.secret_file, run.write("secret", net::make_secret()));
+    SWITCHYARD_ASSIGN(config.secret_file,
+                      run.write("secret", options.secret.empty() ? net::make_secret() : options.secret));
   }
   SWITCHYARD_ASSIGN(const std::string yaml, run.write("cluster.yaml", config::to_yaml(config)));
   log_debug("resolved", {{"config", yaml}});

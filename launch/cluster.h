@@ -11,11 +11,12 @@ namespace switchyard::launch {
 struct RunOptions {
   std::string program_directory;  // where switchyard-worker and its siblings lie
   std::string run_base;           // where the run directory is made; "" = a good place
+  std::string secret;             // of the internal ports, where the configuration has no file; "" = made anew
   bool demo = false;              // send a first chat request once ready, print its answer and a line to try
 };
 
-// Everything that can be known before a process starts: programs, the checkpoint's headers, ranks against experts,
-// ports. All problems, one a line.
+// Everything that can be known before a process starts: programs, files of keys, the checkpoint's headers, ranks
+// against experts, ports. All problems, one a line.
 Status check_start(const config::ClusterConfig& config, const RunOptions& options);
 
 // Fills in what "automatic" leaves open: ports, threads of a rank, the name of the model.

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -18,6 +19,7 @@
 #include "launch/chat.h"
 #include "launch/cluster.h"
 #include "launch/dry_run.h"
+#include "launch/keys.h"
 #include "launch/top.h"
 #include "launch/verify.h"
 #include "worker/quality/quality.h"
@@ -51,7 +53,11 @@ Status check_output() {
                                       errno != 0 ? std::strerror(errno) : "")};
 }
 
-int run_or_show(const config::ClusterConfig& config, const RunOptions& options, bool dry_run) {
+int run_or_show(config::ClusterConfig config, RunOptions options, bool dry_run) {
+  auto secret = take_environment(config);
+  if (!secret.ok()) return report(secret.error());
+  options.secret = std::move(secret).value();
+  if (auto closed = config::check_exposure(config); !closed.ok()) return report(closed);
   if (!dry_run) {
     const Status ended = run_cluster(config, options);
     std::clearerr(stdout);  // who serves need not be heard
@@ -91,6 +97,11 @@ struct ClusterCommand {
   void add_schema_flags(CLI::App* app) {
     for (const config::Key& key : config::keys()) {
       if (key.flag.empty()) continue;
+      if (key.bare) {
+        app->add_flag_callback(
+            std::string(key.flag), [this, name = key.dotted()] { flags[name] = {"true"}; }, std::string(key.help));
+        continue;
+      }
       auto* option = app->add_option(std::string(key.flag), flags[key.dotted()], std::string(key.help));
       const bool is_list = std::holds_alternative<config::Field<std::vector<std::string>>>(key.field);
       option->type_name(key.check.choices.size() > 1 ? fmt::format("{}", fmt::join(key.check.choices, "|"))
@@ -172,7 +183,7 @@ int run(int argc, char** argv) {
   ChatOptions chat_options;
   auto* chat = app.add_subcommand("chat", "talk with a served model");
   chat->add_option("--url", chat_options.url, "of the API")->capture_default_str();
-  chat->add_option("--api-key", chat_options.api_key, "bearer key");
+  chat->add_option("--api-key", chat_options.api_key, "bearer key")->envname(kApiKeyVariable);
   chat->add_option("--model", chat_options.model, "the first of /v1/models by default");
   chat->add_option("--system", chat_options.system, "system message");
   chat->add_option("-p,--prompt", chat_options.prompt, "ask this, print the answer, end");
@@ -190,7 +201,7 @@ int run(int argc, char** argv) {
   TopOptions top_options;
   auto* top = app.add_subcommand("top", "watch a cluster");
   top->add_option("--admin-url", top_options.admin_url, "of the coordinator")->capture_default_str();
-  top->add_option("--api-key", top_options.api_key, "bearer key of the admin API");
+  top->add_option("--api-key", top_options.api_key, "bearer key of the admin API")->envname(kAdminKeyVariable);
   top->add_flag("--once", top_options.once, "print one picture and end");
   top->add_option("--interval", top_options.interval_seconds, "seconds between pictures")
       ->capture_default_str()
@@ -241,7 +252,13 @@ int run(int argc, char** argv) {
 
   app.add_subcommand("version", "print the version")->callback([] { std::puts("switchyard " SWITCHYARD_VERSION); });
 
-  CLI11_PARSE(app, argc, argv);
+  std::vector<std::string> arguments = take_arguments(argc, argv);
+  std::reverse(arguments.begin(), arguments.end());  // as CLI11 takes them
+  try {
+    app.parse(std::move(arguments));
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error);
+  }
   if (exit_code != 0) return exit_code;
   return report(check_output());
 }

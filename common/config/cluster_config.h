@@ -29,8 +29,11 @@ struct CoordinatorConfig {
   std::string host = "127.0.0.1";
   uint16_t port = 0;  // internal wire; 0 = chosen by the launcher
   std::string admin_host = "127.0.0.1";
-  uint16_t admin_port = 8001;  // HTTP: /cluster /placement /metrics /health
-  std::string admin_api_key;   // "" = none asked for
+  uint16_t admin_port = 8001;      // HTTP: /cluster /placement /metrics /health
+  std::string admin_api_key;       // "" = none asked for
+  std::string admin_api_key_file;  // the key, alone; "" = admin_api_key
+  std::string admin_ssl_certfile;  // PEM; "" = plain HTTP
+  std::string admin_ssl_keyfile;
 };
 
 struct WorkerConfig {
@@ -65,10 +68,14 @@ struct FrontendConfig {
   std::string host = "127.0.0.1";
   uint16_t port = 8000;
   uint32_t count = 1;
-  std::vector<std::string> hosts;     // empty = this machine
-  std::vector<std::string> api_keys;  // empty, and no api_keys_file = none asked for
-  std::string api_keys_file;          // a key a line, with its limits (frontend/api/api_keys.h)
-  uint32_t requests_per_minute = 0;   // of a key; 0 = no limit
+  std::vector<std::string> hosts;      // empty = this machine
+  std::vector<std::string> api_keys;   // empty, and no api_keys_file = none asked for
+  std::string api_keys_file;           // a key a line, with its limits (frontend/api/api_keys.h)
+  bool allow_unauthenticated = false;  // listen beyond loopback without keys
+  std::string ssl_certfile;            // PEM, the server's certificate first; "" = plain HTTP
+  std::string ssl_keyfile;
+  std::string ssl_ca_certs;          // of the certificates that clients must show; "" = none asked for
+  uint32_t requests_per_minute = 0;  // of a key; 0 = no limit
   uint64_t tokens_per_minute = 0;
   uint32_t requests_at_once = 0;
   uint32_t threads = 0;  // 0 = one a core
@@ -80,6 +87,14 @@ struct FrontendConfig {
   double max_queue_seconds = 60.0;          // expected wait; who would wait longer is refused with 429; 0 = no limit
   std::string tool_call_parser = "auto";    // auto | none | a name of frontend/parsing/formats.h
   std::string reasoning_parser = "auto";
+};
+
+// Mutual TLS on the ports between processes. All three, or none.
+struct TlsConfig {
+  std::string cert_file;  // PEM, of this process
+  std::string key_file;
+  std::string ca_file;  // that signed every process's certificate
+  bool enabled() const { return !cert_file.empty(); }
 };
 
 struct LogConfig {
@@ -97,6 +112,7 @@ struct ClusterConfig {
   CoordinatorConfig coordinator;
   WorkerConfig worker;
   FrontendConfig frontend;
+  TlsConfig tls;
   LogConfig log;
 };
 

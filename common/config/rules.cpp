@@ -10,8 +10,6 @@
 namespace switchyard::config {
 namespace {
 
-bool is_loopback(std::string_view host) { return host == "localhost" || host == "::1" || host.starts_with("127."); }
-
 std::string_view host_name(std::string_view host_and_slots) {
   return host_and_slots.substr(0, host_and_slots.find(':'));
 }
@@ -21,6 +19,32 @@ bool any_remote(const std::vector<std::string>& hosts) {
 }
 
 }  // namespace
+
+bool is_loopback(std::string_view host) {
+  return host == "localhost" || host == "::1" ||
+         (host.starts_with("127.") && host.find_first_not_of("0123456789.") == std::string_view::npos);
+}
+
+Status check_exposure(const ClusterConfig& config) {
+  const auto& f = config.frontend;
+  const auto& c = config.coordinator;
+  std::string problems;
+  if (!is_loopback(f.host) && f.api_keys.empty() && f.api_keys_file.empty() && !f.allow_unauthenticated) {
+    problems = fmt::format(
+        "frontend.host: {} is open to other machines, and no key is asked for: give keys (--api-key, "
+        "frontend.api_keys, api_keys_file or SWITCHYARD_API_KEY), or, in a network that you trust, "
+        "--allow-unauthenticated (frontend.allow_unauthenticated: true)",
+        f.host);
+  }
+  if (!is_loopback(c.admin_host) && c.admin_api_key.empty() && c.admin_api_key_file.empty()) {
+    problems += fmt::format(
+        "{}coordinator.admin_host: {} is open to other machines, and no key is asked for: give one (--admin-api-key, "
+        "coordinator.admin_api_key, admin_api_key_file or SWITCHYARD_ADMIN_API_KEY), or listen on 127.0.0.1",
+        problems.empty() ? "" : "\n", c.admin_host);
+  }
+  if (problems.empty()) return {};
+  return Error{Errc::kInvalid, problems};
+}
 
 std::vector<Conflict> find_conflicts(const ClusterConfig& config) {
   std::vector<Conflict> found;
@@ -103,6 +127,32 @@ std::vector<Conflict> find_conflicts(const ClusterConfig& config) {
     conflict("coordinator", "host",
              fmt::format("{} is every address of one machine; the others need a name to connect to", c.host));
   }
+
+  // TLS.
+  if (f.ssl_certfile.empty() != f.ssl_keyfile.empty()) {
+    conflict("frontend", f.ssl_certfile.empty() ? "ssl_certfile" : "ssl_keyfile",
+             "ssl_certfile and ssl_keyfile are given together or not at all");
+  }
+  if (!f.ssl_ca_certs.empty() && f.ssl_certfile.empty())
+    conflict("frontend", "ssl_ca_certs", "asks clients for certificates, and there is no ssl_certfile");
+  if (c.admin_ssl_certfile.empty() != c.admin_ssl_keyfile.empty()) {
+    conflict("coordinator", c.admin_ssl_certfile.empty() ? "admin_ssl_certfile" : "admin_ssl_keyfile",
+             "admin_ssl_certfile and admin_ssl_keyfile are given together or not at all");
+  }
+  if (!c.admin_api_key.empty() && !c.admin_api_key_file.empty())
+    conflict("coordinator", "admin_api_key_file", "admin_api_key is given as well");
+  const auto& t = config.tls;
+  const bool all = !t.cert_file.empty() && !t.key_file.empty() && !t.ca_file.empty();
+  const bool none = t.cert_file.empty() && t.key_file.empty() && t.ca_file.empty();
+  if (!all && !none) {
+    conflict("tls",
+             t.cert_file.empty()  ? "cert_file"
+             : t.key_file.empty() ? "key_file"
+                                  : "ca_file",
+             "cert_file, key_file and ca_file are given together or not at all");
+  }
+  if (all && w.exchange == "mpi")
+    conflict("worker", "exchange", "MPI's messages between ranks are not encrypted, and tls is given");
 
   // Ports.
   if (f.port != 0 && f.port + f.count - 1 > 65535) {

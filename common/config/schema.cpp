@@ -32,6 +32,8 @@ constexpr auto worker = &inner<&ClusterConfig::worker, Member>;
 template <auto Member>
 constexpr auto frontend = &inner<&ClusterConfig::frontend, Member>;
 template <auto Member>
+constexpr auto tls = &inner<&ClusterConfig::tls, Member>;
+template <auto Member>
 constexpr auto logging = &inner<&ClusterConfig::log, Member>;
 template <auto Member>
 constexpr auto top = &outer<Member>;
@@ -39,6 +41,18 @@ constexpr auto top = &outer<Member>;
 Check range(double minimum, double maximum) { return {.minimum = minimum, .maximum = maximum}; }
 Check one_of(std::initializer_list<std::string_view> choices) { return {.choices = choices}; }
 Check rule(std::string (*r)(std::string_view)) { return {.rule = r}; }
+
+Key path(std::string_view section, std::string_view name, Field<std::string> field, std::string_view flag,
+         std::string_view help) {
+  return {.section = section,
+          .name = name,
+          .field = field,
+          .check = {},
+          .unit = "",
+          .flag = flag,
+          .help = help,
+          .is_path = true};
+}
 
 bool all_digits(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
@@ -171,6 +185,12 @@ const std::vector<Key>& table() {
        .flag = "--admin-api-key",
        .help = "bearer key of the admin API; empty: none asked for",
        .secret = true},
+      path("coordinator", "admin_api_key_file", coordinator<&C::admin_api_key_file>, "--admin-api-key-file",
+           "file with that key alone, which nobody else may read"),
+      path("coordinator", "admin_ssl_certfile", coordinator<&C::admin_ssl_certfile>, "--admin-ssl-certfile",
+           "PEM of the admin API's certificate; empty: plain HTTP"),
+      path("coordinator", "admin_ssl_keyfile", coordinator<&C::admin_ssl_keyfile>, "--admin-ssl-keyfile",
+           "PEM of its private key"),
 
       {"worker", "groups", worker<&W::groups>, range(1, 1024), "groups", "--groups",
        "replicas of the service: MPI jobs of data_parallel_size ranks, each with all experts"},
@@ -249,14 +269,21 @@ const std::vector<Key>& table() {
        .flag = "--api-key",
        .help = "bearer keys that clients may use; empty: none asked for",
        .secret = true},
+      path("frontend", "api_keys_file", frontend<&F::api_keys_file>, "--api-keys-file",
+           "more keys, one a line, each with limits of its own as requests_per_minute=N"),
       {.section = "frontend",
-       .name = "api_keys_file",
-       .field = frontend<&F::api_keys_file>,
+       .name = "allow_unauthenticated",
+       .field = frontend<&F::allow_unauthenticated>,
        .check = {},
        .unit = "",
-       .flag = "--api-keys-file",
-       .help = "more keys, one a line, each with limits of its own as requests_per_minute=N",
-       .is_path = true},
+       .flag = "--allow-unauthenticated",
+       .help = "whether it may listen beyond this machine without keys",
+       .bare = true},
+      path("frontend", "ssl_certfile", frontend<&F::ssl_certfile>, "--ssl-certfile",
+           "PEM of the API's certificate and its chain; empty: plain HTTP"),
+      path("frontend", "ssl_keyfile", frontend<&F::ssl_keyfile>, "--ssl-keyfile", "PEM of its private key"),
+      path("frontend", "ssl_ca_certs", frontend<&F::ssl_ca_certs>, "--ssl-ca-certs",
+           "PEM of who signs the certificates that clients must show; empty: none asked for"),
       {"frontend", "requests_per_minute", frontend<&F::requests_per_minute>, range(0, kMaxU32), "requests",
        "--requests-per-minute", "of a key, all frontends together; more are answered 429; 0: no limit"},
       {"frontend", "tokens_per_minute", frontend<&F::tokens_per_minute>, range(0, 1e15), "tokens",
@@ -285,6 +312,10 @@ const std::vector<Key>& table() {
        one_of({"auto", "none", "deepseek_r1", "deepseek_v3", "glm45", "mistral", "openai_gptoss", "qwen3"}), "",
        "--reasoning-parser", "the form in which the model writes reasoning; auto: told by its chat template"},
 
+      path("tls", "cert_file", tls<&TlsConfig::cert_file>, "", "PEM of the certificate that a process shows its peers"),
+      path("tls", "key_file", tls<&TlsConfig::key_file>, "", "PEM of its private key"),
+      path("tls", "ca_file", tls<&TlsConfig::ca_file>, "", "PEM of who signs the certificates of all processes"),
+
       {"log", "level", logging<&LogConfig::level>, one_of({"debug", "info", "warn", "error"}), "", "--log-level",
        "least level"},
       {"log", "format", logging<&LogConfig::format>, one_of({"text", "json"}), "", "--log-format",
@@ -298,6 +329,7 @@ constexpr Section kSections[] = {
     {"coordinator", "membership, placement and the admin API"},
     {"worker", "the ranks: an MPI job a group, one rank a device"},
     {"frontend", "the OpenAI API"},
+    {"tls", "mutual TLS between coordinator, ranks and frontends; without files: none"},
     {"log", "what processes say on stderr"},
 };
 

@@ -44,6 +44,7 @@ struct Key {
   bool required = false;
   bool is_path = false;  // relative paths mean relative to the file that they stand in
   bool secret = false;   // never printed
+  bool bare = false;     // true or false, of which the flag alone says true
 
   std::string dotted() const;  // "worker.data_parallel_size"
 };
@@ -75,6 +76,14 @@ struct Conflict {
   std::string message;
 };
 std::vector<Conflict> find_conflicts(const ClusterConfig& config);
+
+// True for names and addresses that no other machine reaches.
+bool is_loopback(std::string_view host);
+
+// An HTTP port that other machines reach must ask for a key. Apart from the rules above, since keys may also come from
+// the environment, which is not read here. Errors name every such key, and the ways out. (The internal ports need no
+// such rule: no process listens there without a secret.)
+Status check_exposure(const ClusterConfig& config);
 
 // Checks a config that was put together in memory: "KEY: what is wrong", one a line.
 Status validate(const ClusterConfig& config);

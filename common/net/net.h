@@ -150,6 +150,12 @@ std::string make_secret();
 // 077), an empty one, one of more than 4 KiB.
 Result<std::string> load_secret(const std::string& file);
 
+// The same for a file of another kind, which `what` names in errors ("admin key file"), without cutting or refusing its
+// text.
+Result<std::string> read_private_file(const std::string& what, const std::string& file, size_t bytes_max);
+// SHA-256, 32 bytes: for comparing keys in time that tells neither what they begin with nor how long they are.
+std::string digest_of(std::string_view text);
+
 // This machine's name, as Hello carries it.
 std::string host_name();
 

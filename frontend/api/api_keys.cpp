@@ -2,28 +2,27 @@
 
 #include <fmt/format.h>
 #include <openssl/crypto.h>
-#include <openssl/sha.h>
 
 #include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstring>
-#include <fstream>
 #include <set>
 #include <sstream>
 #include <utility>
+
+#include "common/net/net.h"
 
 namespace switchyard::frontend {
 namespace {
 
 // Another frontend's running requests count for so long after its last report.
 constexpr std::chrono::seconds kElsewhereHolds{5};
+constexpr size_t kKeyFileBytesMax = 16U << 20;  // some 300000 keys
 
-uint64_t id_of(const std::string& key) {
-  unsigned char digest[SHA256_DIGEST_LENGTH];
-  SHA256(reinterpret_cast<const unsigned char*>(key.data()), key.size(), digest);
+uint64_t id_of(const std::string& digest) {
   uint64_t id = 0;
-  std::memcpy(&id, digest, sizeof id);
+  std::memcpy(&id, digest.data(), sizeof id);
   return id;
 }
 
@@ -64,8 +63,8 @@ std::string reset_text(double seconds) {
 }  // namespace
 
 Result<std::vector<ApiKey>> read_api_keys(const std::string& file, const KeyLimits& defaults) {
-  std::ifstream in(file);
-  if (!in) return Error{Errc::kIo, fmt::format("cannot read {}", file)};
+  SWITCHYARD_ASSIGN(const std::string text, net::read_private_file("file of API keys", file, kKeyFileBytesMax));
+  std::istringstream in(text);
   std::vector<ApiKey> keys;
   std::set<std::string> known;
   std::string line;
@@ -120,7 +119,8 @@ ApiKeys::ApiKeys(std::vector<ApiKey> keys, const KeyLimits& open, uint32_t reque
     const auto tokens = static_cast<double>(key.limits.tokens_per_minute);
     account.requests = {requests, requests, now};
     account.tokens = {tokens, tokens, now};
-    account.id = id_of(key.key);
+    account.digest = net::digest_of(key.key);
+    account.id = id_of(account.digest);
     account.key = std::move(key);
   }
 }
@@ -132,12 +132,11 @@ std::optional<size_t> ApiKeys::find(std::string_view authorization) const {
   if (authorization.size() < kBearer.size() ||
       !std::equal(kBearer.begin(), kBearer.end(), authorization.begin(), [&](char a, char b) { return a == lower(b); }))
     return std::nullopt;
-  const std::string_view given = authorization.substr(kBearer.size());
+  // Digests have one length, and say nothing of how much of a wrong key was right.
+  const std::string given = net::digest_of(authorization.substr(kBearer.size()));
   std::optional<size_t> found;
-  for (size_t i = 0; i < accounts_.size(); ++i) {
-    const std::string& key = accounts_[i].key.key;
-    if (key.size() == given.size() && CRYPTO_memcmp(key.data(), given.data(), key.size()) == 0) found = i;
-  }
+  for (size_t i = 0; i < accounts_.size(); ++i)
+    if (CRYPTO_memcmp(accounts_[i].digest.data(), given.data(), given.size()) == 0) found = i;
   return found;
 }
 

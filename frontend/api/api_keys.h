@@ -45,7 +45,7 @@ struct ApiKey {
 
 // A file of one key a line, each with what differs from `defaults`; '#' begins a comment:
 //   sk-team-a requests_per_minute=600 tokens_per_minute=200000 requests_at_once=64 priority=-1
-// Errors name the file and line, never the key.
+// Refused when others than its owner can read or write it (mode & 077). Errors name the file and line, never the key.
 Result<std::vector<ApiKey>> read_api_keys(const std::string& file, const KeyLimits& defaults);
 
 class ApiKeys;
@@ -109,7 +109,8 @@ class ApiKeys {
   };
   struct Account {
     ApiKey key;
-    uint64_t id = 0;  // on the wire: of the key's SHA-256
+    std::string digest;  // the key's SHA-256
+    uint64_t id = 0;     // on the wire: of the digest
     Bucket requests, tokens;
     uint32_t running = 0;
     std::map<uint64_t, Elsewhere> elsewhere;  // by source

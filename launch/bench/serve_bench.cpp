@@ -89,7 +89,9 @@ class Bench {
     SWITCHYARD_ASSIGN(load_.url, parse_url(options_.base_url));
     load_.endpoint = options_.endpoint;
     load_.bearer = options_.api_key;
-    if (const char* key = std::getenv("OPENAI_API_KEY"); load_.bearer.empty() && key != nullptr) load_.bearer = key;
+    for (const char* variable : {"SWITCHYARD_API_KEY", "OPENAI_API_KEY"}) {
+      if (const char* key = std::getenv(variable); load_.bearer.empty() && key != nullptr) load_.bearer = key;
+    }
     load_.max_concurrency = options_.max_concurrency;
     load_.request_timeout_s = options_.request_timeout_s;
     is_chat_ = options_.endpoint.ends_with("/chat/completions");

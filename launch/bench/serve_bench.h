@@ -18,7 +18,7 @@ struct BenchOptions {
   std::string backend = "openai";  // what is asked: openai and vllm completions, openai-chat chats
   std::string endpoint;            // the backend's own when empty
   std::string model;               // the first of /v1/models when empty
-  std::string api_key;             // OPENAI_API_KEY of the environment when empty
+  std::string api_key;             // SWITCHYARD_API_KEY or OPENAI_API_KEY of the environment when empty
   DatasetOptions dataset;
   double request_rate = std::numeric_limits<double>::infinity();  // a second; inf = all at once
   double burstiness = 1;                                          // shape of the gamma distribution of the gaps

@@ -133,6 +133,7 @@ TEST(ApiKeysFile, HasAKeyALineWithItsLimits) {
   const std::string file = testing::TempDir() + "/api_keys_" + std::to_string(getpid());
   const auto read = [&](const std::string& text) {
     std::ofstream(file) << text;
+    EXPECT_EQ(chmod(file.c_str(), 0600), 0);
     return read_api_keys(file, {.requests_per_minute = 5});
   };
   const auto keys =
@@ -154,6 +155,11 @@ TEST(ApiKeysFile, HasAKeyALineWithItsLimits) {
     EXPECT_EQ(refused.error().message.find("sk-secret"), std::string::npos) << "a key in a message";
   }
   EXPECT_FALSE(read_api_keys("/no/such/file", {}).ok());
+  EXPECT_TRUE(read("sk-a\n").ok());
+  EXPECT_EQ(chmod(file.c_str(), 0640), 0);
+  const auto open_to_others = read_api_keys(file, {});
+  ASSERT_FALSE(open_to_others.ok());
+  EXPECT_NE(open_to_others.error().message.find("chmod 600"), std::string::npos) << open_to_others.error().message;
   std::remove(file.c_str());
 }
 
