@@ -16,6 +16,7 @@
 #include <unordered_set>
 
 #include "common/base/log.h"
+#include "common/net/maybe_tls_stream.h"
 #include "common/net/net.h"
 
 namespace switchyard::coordinator {
@@ -47,15 +48,19 @@ class Server;
 
 class Session : public std::enable_shared_from_this<Session> {
  public:
-  Session(Server& server, tcp::socket socket) : server_(server), stream_(std::move(socket)), buffer_(kHeaderBytesMax) {}
-  void read();
+  // ssl: null = plain.
+  Session(Server& server, tcp::socket socket, SSL* ssl)
+      : server_(server), stream_(beast::tcp_stream(std::move(socket)), ssl), buffer_(kHeaderBytesMax) {}
+  void start();
   void close() {
     error_code ignored;
-    stream_.socket().close(ignored);
+    stream_.next().socket().close(ignored);
   }
 
  private:
+  void read();
   void read_body();
+  void note(net::Refusal refusal, const std::string& why);
   void refuse(const beast::error_code& error);
   void answer();
   void reply(AdminReply reply, bool keep_alive, bool head);
@@ -64,7 +69,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void end();
 
   Server& server_;
-  beast::tcp_stream stream_;
+  net::MaybeTlsStream<beast::tcp_stream> stream_;
   beast::flat_buffer buffer_;
   std::optional<http::request_parser<http::string_body>> parser_;
   std::optional<http::response<http::string_body>> response_;
@@ -73,10 +78,11 @@ class Session : public std::enable_shared_from_this<Session> {
 
 class Server final : public AdminServer {
  public:
-  Server(asio::io_context& io, std::string api_key, Handler handler)
+  Server(asio::io_context& io, const std::string& api_key, AdminSecurity security, Handler handler)
       : io_(io),
         acceptor_(io),
         retry_(io),
+        security_(std::move(security)),
         key_digest_(api_key.empty() ? "" : net::digest_of(api_key)),
         handler_(std::move(handler)) {}
   ~Server() override { stop(); }
@@ -119,6 +125,7 @@ class Server final : public AdminServer {
     }
     return handler_(request);
   }
+  const AdminSecurity& security() const { return security_; }
   void ended(const std::shared_ptr<Session>& session) { sessions_.erase(session); }
   // False once stopped. Sessions hold it: their completions may come when the server is gone.
   const std::shared_ptr<bool>& alive() const { return alive_; }
@@ -136,9 +143,10 @@ class Server final : public AdminServer {
       }
       // Over the limit the newest is closed: those before it have a deadline.
       if (sessions_.size() < kConnectionsMax) {
-        const auto session = std::make_shared<Session>(*this, std::move(socket));
+        const auto& tls = security_.tls;
+        const auto session = std::make_shared<Session>(*this, std::move(socket), tls ? tls->accept() : nullptr);
         sessions_.insert(session);
-        session->read();
+        session->start();
       }
       accept();
     });
@@ -147,6 +155,7 @@ class Server final : public AdminServer {
   asio::io_context& io_;
   tcp::acceptor acceptor_;
   asio::steady_timer retry_;
+  const AdminSecurity security_;
   const std::string key_digest_;  // "" = no key is asked for
   const Handler handler_;
   uint16_t port_ = 0;
@@ -154,11 +163,33 @@ class Server final : public AdminServer {
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
+void Session::start() {
+  stream_.next().expires_after(kRequestDeadline);
+  stream_.async_handshake(true, [self = shared_from_this(), alive = server_.alive()](const error_code& error) {
+    if (!*alive) return;
+    if (!error) return self->read();
+    const bool timeout = error == beast::error::timeout;
+    const auto failure = net::tls_failure(
+        error.category() == asio::error::get_ssl_category() ? static_cast<unsigned long>(error.value()) : 0);
+    self->note(timeout ? net::Refusal::kTimeout : failure.refusal,
+               timeout ? "no TLS handshake in time" : "TLS: " + failure.text);
+    self->end();
+  });
+}
+
+void Session::note(net::Refusal refusal, const std::string& why) {
+  if (!server_.security().refusals) return;
+  error_code error;
+  const auto peer = stream_.next().socket().remote_endpoint(error);
+  const std::string who = error ? "somebody" : fmt::format("{}:{}", peer.address().to_string(), peer.port());
+  server_.security().refusals->add(refusal, fmt::format("{}: admin API: {}", who, why));
+}
+
 void Session::read() {
   parser_.emplace();
   parser_->header_limit(kHeaderBytesMax);
   parser_->body_limit(kBodyBytesMax);
-  stream_.expires_after(kRequestDeadline);
+  stream_.next().expires_after(kRequestDeadline);
   http::async_read_header(stream_, buffer_, *parser_,
                           [self = shared_from_this(), alive = server_.alive()](const beast::error_code& error, size_t) {
                             if (!*alive) return;
@@ -182,14 +213,18 @@ void Session::read_body() {
 }
 
 void Session::refuse(const beast::error_code& error) {
+  if (error == http::error::body_limit || error == http::error::header_limit || error == http::error::buffer_overflow)
+    note(net::Refusal::kOversized, error.message());
   if (error == http::error::body_limit)
     return reply(admin_error(413, "The body is too large.", "too_large"), false, false);
   if (error == http::error::header_limit || error == http::error::buffer_overflow)
     return reply(admin_error(431, "The header is too large.", "too_large"), false, false);
   // A stranger's bytes are answered; a peer that is gone or slow is not.
   if (error.category() == http::make_error_code(http::error::bad_method).category() &&
-      error != http::error::end_of_stream && error != http::error::partial_message)
+      error != http::error::end_of_stream && error != http::error::partial_message) {
+    note(net::Refusal::kNotAHandshake, "not HTTP: " + error.message());
     return reply(admin_error(400, "This is not HTTP: " + error.message(), "bad_request"), false, false);
+  }
   end();
 }
 
@@ -217,7 +252,7 @@ void Session::reply(AdminReply answer, bool keep_alive, bool head) {
   response.keep_alive(keep_alive);
   response.content_length(answer.body.size());
   if (!head) response.body() = std::move(answer.body);
-  stream_.expires_after(kRequestDeadline);
+  stream_.next().expires_after(kRequestDeadline);
   http::async_write(
       stream_, response,
       [self = shared_from_this(), alive = server_.alive(), keep_alive](const beast::error_code& error, size_t) {
@@ -231,9 +266,9 @@ void Session::reply(AdminReply answer, bool keep_alive, bool head) {
 // Closing while the client still sends would reset the connection, and the client might never see the answer.
 void Session::half_close() {
   error_code error;
-  stream_.socket().shutdown(tcp::socket::shutdown_send, error);
+  stream_.next().socket().shutdown(tcp::socket::shutdown_send, error);
   if (error) return end();
-  stream_.expires_after(kLingerDeadline);
+  stream_.next().expires_after(kLingerDeadline);
   drain();
 }
 
@@ -249,7 +284,7 @@ void Session::drain() {
 void Session::end() {
   const auto self = shared_from_this();
   error_code ignored;
-  stream_.socket().shutdown(tcp::socket::shutdown_both, ignored);
+  stream_.next().socket().shutdown(tcp::socket::shutdown_both, ignored);
   close();
   server_.ended(self);
 }
@@ -266,8 +301,9 @@ AdminReply admin_error(unsigned status, const std::string& message, const std::s
 }
 
 Result<std::unique_ptr<AdminServer>> AdminServer::start(asio::io_context& io, const std::string& host, uint16_t port,
-                                                        std::string api_key, Handler handler) {
-  auto server = std::make_unique<Server>(io, std::move(api_key), std::move(handler));
+                                                        const std::string& api_key, Handler handler,
+                                                        AdminSecurity security) {
+  auto server = std::make_unique<Server>(io, api_key, std::move(security), std::move(handler));
   SWITCHYARD_TRY(server->listen(host, port));
   return std::unique_ptr<AdminServer>(std::move(server));
 }

@@ -14,6 +14,10 @@
 namespace boost::asio {
 class io_context;
 }
+namespace switchyard::net {
+class Refusals;
+class Tls;
+}  // namespace switchyard::net
 
 namespace switchyard::coordinator {
 
@@ -31,6 +35,11 @@ struct AdminReply {
 // OpenAI's error shape.
 AdminReply admin_error(unsigned status, const std::string& message, const std::string& code);
 
+struct AdminSecurity {
+  std::shared_ptr<const net::Tls> tls = {};      // null = plain
+  std::shared_ptr<net::Refusals> refusals = {};  // null = uncounted
+};
+
 class AdminServer {
  public:
   using Handler = std::function<AdminReply(const AdminRequest& request)>;
@@ -38,7 +47,8 @@ class AdminServer {
   // Port 0 = any free one. api_key: if not empty, all paths but /health want "Authorization: Bearer KEY" and answer 401
   // without. Call before the loop's thread can be in the handler's data, or from that thread.
   static Result<std::unique_ptr<AdminServer>> start(boost::asio::io_context& io, const std::string& host, uint16_t port,
-                                                    std::string api_key, Handler handler);
+                                                    const std::string& api_key, Handler handler,
+                                                    AdminSecurity security = {});
   virtual ~AdminServer() = default;
   virtual uint16_t port() const = 0;
   // Closes everything; the handler is not called any more. On the loop's thread, or when that has ended.

@@ -11,6 +11,8 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/net/net.h"
+#include "common/net/refusals.h"
+#include "common/net/tls.h"
 #include "common/wire/switchyard.pb.h"
 #include "coordinator/admin_server.h"
 #include "coordinator/expert_load.h"
@@ -112,11 +114,19 @@ class CoordinatorImpl final : public Coordinator {
 
 // On the net thread, whose data its handler reads.
 Status CoordinatorImpl::open_admin() {
+  net::TlsPtr tls;
+  if (const auto& c = config_.coordinator; !c.admin_ssl_certfile.empty()) {
+    SWITCHYARD_ASSIGN(tls, net::Tls::server({c.admin_ssl_certfile,
+                                             c.admin_ssl_keyfile,
+                                             "",
+                                             {"coordinator.admin_ssl_certfile", "coordinator.admin_ssl_keyfile", ""}}));
+  }
   std::promise<Status> listening;
   service_->post([&] {
     auto admin = AdminServer::start(service_->io_context(), config_.coordinator.admin_host,
                                     config_.coordinator.admin_port, config_.coordinator.admin_api_key,
-                                    [this](const AdminRequest& request) { return answer(request); });
+                                    [this](const AdminRequest& request) { return answer(request); },
+                                    {tls, service_->refusals()});
     if (!admin.ok()) return listening.set_value(admin.error());
     admin_ = std::move(admin).value();
     listening.set_value({});
@@ -155,8 +165,9 @@ void CoordinatorImpl::on_frame(const net::ConnectionPtr& from, wire::Frame& fram
       break;
     default: break;
   }
-  log_warn("unexpected frame; connection closed",
-           {{"peer", from->peer().name}, {"frame", static_cast<int>(frame.body_case())}});
+  service_->refusals()->add(net::Refusal::kRole,
+                            fmt::format("{} ({}): frame {} is not its role's", from->peer().name, from->peer().address,
+                                        static_cast<int>(frame.body_case())));
   from->close();
 }
 
@@ -323,8 +334,15 @@ AdminReply CoordinatorImpl::answer(const AdminRequest& request) const {
     if (path == "/drain") return drain(request.body);
     return admin_error(404, "Nothing takes a POST there: try /drain.", "not_found");
   }
-  const View view{membership_,         loads_,   slow_, config_.name, model_name(config_.model),
-                  model_.architecture, started_, now()};
+  const View view{membership_,
+                  loads_,
+                  slow_,
+                  config_.name,
+                  model_name(config_.model),
+                  model_.architecture,
+                  started_,
+                  now(),
+                  service_->refusals()->counts()};
   if (path == "/cluster") return {200, "application/json", cluster_json(view)};
   if (path == "/placement") return {200, "application/json", placement_json(view)};
   if (path == "/metrics") return {200, "text/plain; version=0.0.4; charset=utf-8", metrics_text(view)};
@@ -378,7 +396,9 @@ Result<std::unique_ptr<CoordinatorImpl>> make(const config::ClusterConfig& confi
 
 Result<std::unique_ptr<Coordinator>> Coordinator::start(const config::ClusterConfig& config, const ModelFacts& model,
                                                         const std::string& secret) {
-  SWITCHYARD_ASSIGN(auto service, net::Service::start({wire::ROLE_COORDINATOR, "coordinator"}, secret));
+  net::Options options;
+  SWITCHYARD_ASSIGN(options.tls, net::internal_tls(config.tls.cert_file, config.tls.key_file, config.tls.ca_file));
+  SWITCHYARD_ASSIGN(auto service, net::Service::start({wire::ROLE_COORDINATOR, "coordinator"}, secret, options));
   SWITCHYARD_ASSIGN(auto coordinator, make(config, model, std::move(service)));
   SWITCHYARD_TRY(coordinator->open_admin());  // first: when ranks can come in, both ports are there
   SWITCHYARD_TRY(coordinator->open());

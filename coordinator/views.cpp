@@ -256,6 +256,19 @@ std::string metrics_text(const View& view) {
   families.begin("frontends", "Frontends connected.", MetricType::Gauge);
   families.add(double(membership.frontends().size()));
 
+  families.begin("refused_connections_total", "Connections refused, by reason.", MetricType::Counter);
+  for (size_t i = 0; i < view.refusals.size(); ++i)
+    families.add(double(view.refusals[i]), {{"process", "coordinator"}, {"reason", net::kRefusalNames[i]}});
+  for_known_ranks(view, [&](const Rank& rank, const RankGroup& group) {
+    const auto& counts = rank.report.refused_connections();
+    for (int i = 0; i < std::min<int>(counts.size(), net::kRefusalNames.size()); ++i) {
+      families.add(double(counts[i]), {{"process", "rank"},
+                                       {"group", std::to_string(group.group())},
+                                       {"rank", std::to_string(rank.rank_id)},
+                                       {"reason", net::kRefusalNames[static_cast<size_t>(i)]}});
+    }
+  });
+
   constexpr wire::RankState kStates[] = {wire::RANK_JOINING, wire::RANK_LIVE, wire::RANK_LEAVING, wire::RANK_DEAD};
   families.begin("ranks", "Ranks in each state.", MetricType::Gauge);
   for (const auto state : kStates) {

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <string>
 
+#include "common/net/refusals.h"
 #include "coordinator/expert_load.h"
 #include "coordinator/membership.h"
 #include "coordinator/slow_ranks.h"
@@ -19,6 +20,7 @@ struct View {
   std::string architecture;
   std::chrono::steady_clock::time_point started;
   std::chrono::steady_clock::time_point now;
+  net::Refusals::Counts refusals;  // of the coordinator's own ports
 };
 
 std::string cluster_json(const View& view);

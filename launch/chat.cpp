@@ -148,7 +148,7 @@ class Chat {
 }  // namespace
 
 Status run_chat(const ChatOptions& options) {
-  SWITCHYARD_ASSIGN(const Url url, parse_url(options.url));
+  SWITCHYARD_ASSIGN(const Url url, parse_url(options.url, options.trust));
   // Without SA_RESTART: a line being waited for ends as well.
   struct sigaction action {};
   action.sa_handler = on_interrupt;
@@ -159,7 +159,8 @@ Status run_chat(const ChatOptions& options) {
 
   const bool is_terminal = isatty(STDIN_FILENO) == 1;
   if (is_terminal)
-    fmt::print("{} at {}; /clear starts anew, /exit or Ctrl-D ends\n", chat.model(), url_text(url.host, url.port));
+    fmt::print("{} at {}; /clear starts anew, /exit or Ctrl-D ends\n", chat.model(),
+               url_text(url.host, url.port, url.tls != nullptr));
   for (std::string line;;) {
     interrupted = 0;
     if (is_terminal) {

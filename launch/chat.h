@@ -5,12 +5,14 @@
 #include <string>
 
 #include "common/base/result.h"
+#include "launch/http_client.h"
 
 namespace switchyard::launch {
 
 struct ChatOptions {
   std::string url = "http://127.0.0.1:8000";
   std::string api_key;
+  Trust trust;
   std::string model;                  // "" = the first of /v1/models
   std::string system;                 // system message; "" = none
   std::optional<std::string> prompt;  // one question, then the end; without it, lines of standard input

@@ -16,6 +16,7 @@
 #include "common/checkpoint/checkpoint.h"
 #include "common/checkpoint/checksums.h"
 #include "common/net/net.h"
+#include "common/net/tls.h"
 #include "coordinator/placement.h"
 #include "launch/coordinator_link.h"
 #include "launch/http_client.h"
@@ -57,12 +58,45 @@ std::vector<std::string> needed_programs(const config::ClusterConfig& config, co
   return missing;
 }
 
+// How the launcher reaches the servers that it starts: by their own certificates. Null = over plain HTTP.
+struct ServerTls {
+  net::TlsPtr api;
+  net::TlsPtr admin;
+  net::TlsPtr internal;
+
+  // All files are read here, so that one that cannot work is named before anything starts.
+  static Result<ServerTls> load(const config::ClusterConfig& config) {
+    ServerTls tls;
+    const auto& f = config.frontend;
+    const auto& c = config.coordinator;
+    const auto& t = config.tls;
+    const net::TlsFiles api{f.ssl_certfile,
+                            f.ssl_keyfile,
+                            f.ssl_ca_certs,
+                            {"frontend.ssl_certfile", "frontend.ssl_keyfile", "frontend.ssl_ca_certs"}};
+    const net::TlsFiles admin{c.admin_ssl_certfile,
+                              c.admin_ssl_keyfile,
+                              "",
+                              {"coordinator.admin_ssl_certfile", "coordinator.admin_ssl_keyfile", ""}};
+    if (!api.certificate.empty()) {
+      SWITCHYARD_TRY(net::Tls::server(api));
+      SWITCHYARD_ASSIGN(tls.api, net::Tls::self(api));
+    }
+    if (!admin.certificate.empty()) {
+      SWITCHYARD_ASSIGN(tls.admin, net::Tls::self(admin));
+    }
+    SWITCHYARD_ASSIGN(tls.internal, net::internal_tls(t.cert_file, t.key_file, t.ca_file));
+    return tls;
+  }
+};
+
 // What weights are being read, on a terminal: one line, drawn over itself.
 class ProgressBar {
  public:
-  ProgressBar(const config::ClusterConfig& config) : on_(isatty(STDERR_FILENO) == 1) {
+  ProgressBar(const config::ClusterConfig& config, const ServerTls& tls) : on_(isatty(STDERR_FILENO) == 1) {
     url_.host = reachable_host(config.coordinator.admin_host);
     url_.port = config.coordinator.admin_port;
+    url_.tls = tls.admin;
     request_.target = "/cluster";
     request_.bearer = config.coordinator.admin_api_key;
     request_.deadline = milliseconds(200);
@@ -239,9 +273,10 @@ bool is_ready(const Url& url) {
   return answer.ok() && answer->status == 200;
 }
 
-Url frontend_url(const config::ClusterConfig& config, uint32_t index) {
+Url frontend_url(const config::ClusterConfig& config, const ServerTls& tls, uint32_t index) {
   const auto& f = config.frontend;
   Url url;
+  url.tls = tls.api;
   url.host = reachable_host(f.host);
   if (!f.hosts.empty() && !is_this_machine(f.hosts[index % f.hosts.size()])) url.host = f.hosts[index % f.hosts.size()];
   url.port = static_cast<uint16_t>(f.port + index);
@@ -274,17 +309,17 @@ std::string ask(const Url& url, const std::string& key, std::string body) {
   return content != nullptr && content->is_string() ? std::string(content->as_string()) : answer->body;
 }
 
-void show_first_answers(const config::ClusterConfig& config) {
+void show_first_answers(const config::ClusterConfig& config, const ServerTls& tls) {
   constexpr const char* kQuestions[] = {"Who are you?", "我想退换刚买的手机"};
-  const Url url = frontend_url(config, 0);
+  const Url url = frontend_url(config, tls, 0);
   const std::string key = config.frontend.api_keys.empty() ? "" : config.frontend.api_keys.front();
   for (const char* question : kQuestions)
     std::printf("\n> %s\n%s\n", question, ask(url, key, chat_body(config, question)).c_str());
   std::printf(
       "\nTry it (Ctrl-C ends the cluster):\n  curl %s/v1/chat/completions -H 'Content-Type: application/json'%s -d "
       "'%s'\n",
-      url_text(url.host, url.port).c_str(), key.empty() ? "" : " -H \"Authorization: Bearer $SWITCHYARD_API_KEY\"",
-      chat_body(config, kQuestions[0]).c_str());
+      url_text(url.host, url.port, url.tls != nullptr).c_str(),
+      key.empty() ? "" : " -H \"Authorization: Bearer $SWITCHYARD_API_KEY\"", chat_body(config, kQuestions[0]).c_str());
   std::fflush(stdout);
 }
 
@@ -378,6 +413,7 @@ Status run_cluster(const config::ClusterConfig& given, const RunOptions& options
   SWITCHYARD_TRY(check_start(given, options));
   SWITCHYARD_ASSIGN(config::ClusterConfig config, resolve(given));
   SWITCHYARD_TRY(read_key_files(config));
+  SWITCHYARD_ASSIGN(const ServerTls tls, ServerTls::load(config));
   SWITCHYARD_ASSIGN(const RunDirectory run, RunDirectory::make(options.run_base));
   janitor.watch(run.path());
   if (config.secret_file.empty()) {
@@ -394,12 +430,12 @@ Status run_cluster(const config::ClusterConfig& given, const RunOptions& options
   SWITCHYARD_ASSIGN(const std::string secret, net::load_secret(config.secret_file));
   SWITCHYARD_ASSIGN(const auto link,
                     CoordinatorLink::start(reachable_host(config.coordinator.host), config.coordinator.port, secret,
-                                           [] { kill(getpid(), SIGTERM); }));
+                                           tls.internal, [] { kill(getpid(), SIGTERM); }));
   Processes processes(plan_processes(config, {options.program_directory, run.path(), geteuid() == 0}), run, supervisor,
                       *link);
   if (auto started = processes.start_all(); !started.ok()) return stop(started);
 
-  ProgressBar progress(config);
+  ProgressBar progress(config, tls);
   bar = &progress;
   uint32_t ready_count = 0;
   while (ready_count < config.frontend.count) {
@@ -411,13 +447,13 @@ Status run_cluster(const config::ClusterConfig& given, const RunOptions& options
       const Error cause = cause_of_end(supervisor, false);
       return stop(cause);
     }
-    if (is_ready(frontend_url(config, ready_count))) ++ready_count;
+    if (is_ready(frontend_url(config, tls, ready_count))) ++ready_count;
     progress.update();
   }
   progress.erase();
-  std::printf("ready %s\n", url_text(config.frontend.host, config.frontend.port).c_str());
+  std::printf("ready %s\n", url_text(config.frontend.host, config.frontend.port, tls.api != nullptr).c_str());
   std::fflush(stdout);
-  if (options.demo) show_first_answers(config);
+  if (options.demo) show_first_answers(config, tls);
 
   processes.keep_running();
   if (supervisor.first_exit() != nullptr) {

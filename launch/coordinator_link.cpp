@@ -5,10 +5,12 @@
 namespace switchyard::launch {
 
 Result<std::unique_ptr<CoordinatorLink>> CoordinatorLink::start(const std::string& host, uint16_t port,
-                                                                const std::string& secret,
+                                                                const std::string& secret, net::TlsPtr tls,
                                                                 std::function<void()> on_drain) {
   std::unique_ptr<CoordinatorLink> link(new CoordinatorLink());
-  SWITCHYARD_ASSIGN(link->service_, net::Service::start({wire::ROLE_LAUNCHER, "launcher"}, secret));
+  net::Options options;
+  options.tls = std::move(tls);
+  SWITCHYARD_ASSIGN(link->service_, net::Service::start({wire::ROLE_LAUNCHER, "launcher"}, secret, options));
   net::Handlers handlers;
   handlers.on_open = [self = link.get()](const net::ConnectionPtr& to) {
     const std::lock_guard lock(self->mutex_);

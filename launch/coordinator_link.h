@@ -11,6 +11,7 @@
 
 #include "common/base/result.h"
 #include "common/net/net.h"
+#include "common/net/tls.h"
 #include "common/wire/switchyard.pb.h"
 
 namespace switchyard::launch {
@@ -19,7 +20,8 @@ class CoordinatorLink {
  public:
   // Connects in the background, again and again. on_drain: the whole cluster is to stop; on a thread of its own.
   static Result<std::unique_ptr<CoordinatorLink>> start(const std::string& host, uint16_t port,
-                                                        const std::string& secret, std::function<void()> on_drain);
+                                                        const std::string& secret, net::TlsPtr tls,
+                                                        std::function<void()> on_drain);
   ~CoordinatorLink();
 
   void tell(wire::LauncherReport report);

@@ -10,7 +10,7 @@ packages=(
   libyaml-cpp-dev protobuf-compiler libprotobuf-dev libssl-dev libpcre2-dev libutf8proc-dev
   libspdlog-dev libfmt-dev libcli11-dev prometheus-cpp-dev libzstd-dev zstd libxxhash-dev
   libgtest-dev libgmock-dev libbenchmark-dev
-  curl python3 python3-venv  # the tests' clients
+  curl openssl python3 python3-venv  # the tests' clients
 )
 if [ $# -gt 0 ]; then packages=("$@"); fi
 

@@ -7,6 +7,8 @@
 #include <boost/beast/http.hpp>
 #include <boost/url.hpp>
 
+#include "common/net/maybe_tls_stream.h"
+
 namespace switchyard::launch {
 namespace {
 
@@ -21,8 +23,10 @@ constexpr uint64_t kMaxAnswerBytes = 256 << 20;
 // One connection, used from one thread: each step starts an asynchronous operation and waits for it under the deadline.
 class Connection {
  public:
-  Connection(const HttpRequest& request, std::function<bool()> is_stopped)
-      : deadline_(Clock::now() + request.deadline), is_stopped_(std::move(is_stopped)), stream_(context_) {}
+  Connection(const HttpRequest& request, SSL* tls, std::function<bool()> is_stopped)
+      : deadline_(Clock::now() + request.deadline),
+        is_stopped_(std::move(is_stopped)),
+        stream_(beast::tcp_stream(context_), tls) {}
 
   Status open(const Url& url) {
     asio::ip::tcp::resolver resolver(context_);
@@ -30,9 +34,13 @@ class Connection {
     const auto addresses = resolver.resolve(url.host, std::to_string(url.port), ec);
     if (ec) return failed(url, ec);
     SWITCHYARD_TRY(step(ec, [&](auto done) {
-      stream_.async_connect(addresses, [done](beast::error_code e, const auto&) { done(e); });
+      stream_.next().async_connect(addresses, [done](beast::error_code e, const auto&) { done(e); });
     }));
-    return ec ? Status(failed(url, ec)) : Status();
+    if (ec) return failed(url, ec);
+    SWITCHYARD_TRY(
+        step(ec, [&](auto done) { stream_.async_handshake(false, [done](beast::error_code e) { done(e); }); }));
+    if (ec) return Error{Errc::kPeerLost, fmt::format("{}: TLS: {}", address_of(url), why(ec))};
+    return {};
   }
 
   // Runs one operation to its end. start gets the handler to call with the operation's error.
@@ -50,7 +58,7 @@ class Connection {
       if (ended) break;
       if (stopped || Clock::now() >= deadline_) {
         beast::error_code ignored;
-        stream_.socket().close(ignored);
+        stream_.next().socket().close(ignored);
         while (!ended && context_.run_one() > 0) {  // the handler refers to this frame
         }
         return Error{Errc::kTimeout, stopped ? "stopped" : "no answer in time"};
@@ -60,25 +68,33 @@ class Connection {
   }
 
   static Error failed(const Url& url, const beast::error_code& ec) {
-    return {Errc::kPeerLost, fmt::format("{}: {}", url_text(url.host, url.port), ec.message())};
+    return {Errc::kPeerLost, fmt::format("{}: {}", address_of(url), ec.message())};
   }
 
-  beast::tcp_stream& stream() { return stream_; }
+  net::MaybeTlsStream<beast::tcp_stream>& stream() { return stream_; }
   // Each piece of a stream moves it on: an answer may take as long as it likes while it comes.
   void extend(milliseconds by) { deadline_ = Clock::now() + by; }
 
  private:
+  static std::string address_of(const Url& url) { return url_text(url.host, url.port, url.tls != nullptr); }
+  // "certificate verify failed" alone does not say what a person can do about it.
+  std::string why(const beast::error_code& ec) {
+    const long verdict = SSL_get_verify_result(stream_.ssl());
+    if (verdict == X509_V_OK) return ec.message();
+    return fmt::format("{} ({}); --ca-file says whom to trust", ec.message(), X509_verify_cert_error_string(verdict));
+  }
+
   Clock::time_point deadline_;
   std::function<bool()> is_stopped_;
   asio::io_context context_;
-  beast::tcp_stream stream_;
+  net::MaybeTlsStream<beast::tcp_stream> stream_;
 };
 
 Result<HttpAnswer> exchange(const Url& url, const HttpRequest& wanted,
                             const std::function<bool(std::string_view)>* on_event,
                             const std::function<bool()>& is_stopped) {
   try {
-    Connection connection(wanted, is_stopped);
+    Connection connection(wanted, url.tls ? url.tls->connect(url.host) : nullptr, is_stopped);
     SWITCHYARD_TRY(connection.open(url));
     http::request<http::string_body> request(http::string_to_verb(wanted.method), url.prefix + wanted.target, 11);
     request.set(http::field::host, fmt::format("{}:{}", url.host, url.port));
@@ -136,26 +152,31 @@ Result<HttpAnswer> exchange(const Url& url, const HttpRequest& wanted,
 
 }  // namespace
 
-Result<Url> parse_url(std::string_view text) {
+Result<Url> parse_url(std::string_view text, const Trust& trust) {
   std::string full(text);
   if (full.find("://") == std::string::npos) full = "http://" + full;
   const auto parsed = boost::urls::parse_uri(full);
   if (parsed.has_error() || parsed->host().empty()) {
     return Error{Errc::kInvalid, fmt::format("'{}' is not a URL like http://127.0.0.1:8000", text)};
   }
-  if (parsed->scheme() != "http") return Error{Errc::kInvalid, fmt::format("'{}': only http is spoken", text)};
+  if (parsed->scheme() != "http" && parsed->scheme() != "https")
+    return Error{Errc::kInvalid, fmt::format("'{}': only http and https are spoken", text)};
   Url url;
+  if (parsed->scheme() == "https") {
+    SWITCHYARD_ASSIGN(url.tls, net::Tls::client({"", "", trust.ca_file, {"", "", "--ca-file"}}, !trust.insecure));
+  }
   url.host = std::string(parsed->encoded_host());
   if (url.host.starts_with('[') && url.host.ends_with(']')) url.host = url.host.substr(1, url.host.size() - 2);
-  url.port = parsed->has_port() && parsed->port_number() != 0 ? parsed->port_number() : uint16_t{80};
+  url.port = parsed->has_port() && parsed->port_number() != 0 ? parsed->port_number() : uint16_t(url.tls ? 443 : 80);
   url.prefix = std::string(parsed->encoded_path());
   while (url.prefix.ends_with('/')) url.prefix.pop_back();
   return url;
 }
 
-std::string url_text(const std::string& host, uint16_t port) {
-  return host.find(':') == std::string::npos ? fmt::format("http://{}:{}", host, port)
-                                             : fmt::format("http://[{}]:{}", host, port);
+std::string url_text(const std::string& host, uint16_t port, bool tls) {
+  const char* scheme = tls ? "https" : "http";
+  return host.find(':') == std::string::npos ? fmt::format("{}://{}:{}", scheme, host, port)
+                                             : fmt::format("{}://[{}]:{}", scheme, host, port);
 }
 
 std::string reachable_host(const std::string& listen_host) {

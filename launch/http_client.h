@@ -11,19 +11,27 @@
 #include <string_view>
 
 #include "common/base/result.h"
+#include "common/net/tls.h"
 
 namespace switchyard::launch {
 
 struct Url {
   std::string host;  // without brackets
   uint16_t port = 80;
-  std::string prefix;  // path before every target, without a slash at its end
+  std::string prefix;    // path before every target, without a slash at its end
+  net::TlsPtr tls = {};  // https; null = http
 };
 
-// http://HOST[:PORT][/prefix]; the scheme may be left out.
-Result<Url> parse_url(std::string_view text);
+// What a server's certificate must be for https.
+struct Trust {
+  std::string ca_file;    // PEM of whom to trust, or of the certificate itself; "" = whom the system trusts
+  bool insecure = false;  // anything
+};
+
+// http[s]://HOST[:PORT][/prefix]; the scheme may be left out.
+Result<Url> parse_url(std::string_view text, const Trust& trust = {});
 // http://HOST:PORT, with brackets around an IPv6 address.
-std::string url_text(const std::string& host, uint16_t port);
+std::string url_text(const std::string& host, uint16_t port, bool tls = false);
 // A listening address as one to connect to: 0.0.0.0 becomes 127.0.0.1.
 std::string reachable_host(const std::string& listen_host);
 

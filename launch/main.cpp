@@ -136,6 +136,11 @@ struct ClusterCommand {
   }
 };
 
+void add_trust(CLI::App* app, Trust& trust) {
+  app->add_option("--ca-file", trust.ca_file, "PEM of whom to trust, for https")->type_name("FILE");
+  app->add_flag("--insecure", trust.insecure, "https with any certificate");
+}
+
 int run(int argc, char** argv) {
   ignore_file_size_signal();
   end_when_out_of_memory("switchyard");
@@ -184,6 +189,7 @@ int run(int argc, char** argv) {
   auto* chat = app.add_subcommand("chat", "talk with a served model");
   chat->add_option("--url", chat_options.url, "of the API")->capture_default_str();
   chat->add_option("--api-key", chat_options.api_key, "bearer key")->envname(kApiKeyVariable);
+  add_trust(chat, chat_options.trust);
   chat->add_option("--model", chat_options.model, "the first of /v1/models by default");
   chat->add_option("--system", chat_options.system, "system message");
   chat->add_option("-p,--prompt", chat_options.prompt, "ask this, print the answer, end");
@@ -202,6 +208,7 @@ int run(int argc, char** argv) {
   auto* top = app.add_subcommand("top", "watch a cluster");
   top->add_option("--admin-url", top_options.admin_url, "of the coordinator")->capture_default_str();
   top->add_option("--api-key", top_options.api_key, "bearer key of the admin API")->envname(kAdminKeyVariable);
+  add_trust(top, top_options.trust);
   top->add_flag("--once", top_options.once, "print one picture and end");
   top->add_option("--interval", top_options.interval_seconds, "seconds between pictures")
       ->capture_default_str()

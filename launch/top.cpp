@@ -80,7 +80,7 @@ Result<std::string> render_cluster(const std::string& body, double seconds, TopT
 }
 
 Status run_top(const TopOptions& options) {
-  SWITCHYARD_ASSIGN(const Url url, parse_url(options.admin_url));
+  SWITCHYARD_ASSIGN(const Url url, parse_url(options.admin_url, options.trust));
   HttpRequest request;
   request.target = "/cluster";
   request.bearer = options.api_key;

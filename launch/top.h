@@ -4,12 +4,14 @@
 #include <string>
 
 #include "common/base/result.h"
+#include "launch/http_client.h"
 
 namespace switchyard::launch {
 
 struct TopOptions {
   std::string admin_url = "http://127.0.0.1:8001";
   std::string api_key;
+  Trust trust;
   bool once = false;
   double interval_seconds = 1.0;
 };

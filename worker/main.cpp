@@ -20,6 +20,7 @@
 #include "common/checkpoint/checkpoint.h"
 #include "common/config/cluster_config.h"
 #include "common/net/net.h"
+#include "common/net/tls.h"
 #include "common/wire/switchyard.pb.h"
 #include "worker/exchange/mpi_transport.h"
 #include "worker/place.h"
@@ -40,8 +41,10 @@ Status serve(const config::ClusterConfig& config, const MpiWorld& world, uint32_
   } else {
     SWITCHYARD_ASSIGN(exchanges, make_tcp_exchanges(config.worker.listen_host, secret, deadline));
   }
+  net::Options options;
+  SWITCHYARD_ASSIGN(options.tls, net::internal_tls(config.tls.cert_file, config.tls.key_file, config.tls.ca_file));
   SWITCHYARD_ASSIGN(auto service,
-                    net::Service::start({wire::ROLE_WORKER, fmt::format("worker {}", place.rank_id)}, secret));
+                    net::Service::start({wire::ROLE_WORKER, fmt::format("worker {}", place.rank_id)}, secret, options));
   SWITCHYARD_ASSIGN(auto started, Rank::start(config, checkpoint, *ops, place, std::move(service), std::move(exchanges),
                                               [](const std::string& why) {
                                                 std::fprintf(stderr, "fatal: %s\n", why.c_str());

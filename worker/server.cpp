@@ -15,6 +15,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/net/net.h"
+#include "common/net/refusals.h"
 #include "common/wire/switchyard.pb.h"
 #include "worker/burst_relay.h"
 #include "worker/constraint_compiler.h"
@@ -420,6 +421,7 @@ class ServerImpl final : public Server {
       r->set_prefix_queries(stats.prefix_queries);
       r->set_prefix_hits(stats.prefix_hits);
     }
+    for (const uint64_t count : net_->refusals()->counts()) r->add_refused_connections(count);
     coordinator_->send(frame);
   }
 
@@ -489,12 +491,22 @@ class ServerImpl final : public Server {
   }
 
   void on_peer_frame(const net::ConnectionPtr& from, wire::Frame& frame) {
+    const bool is_rank = from->peer().role == wire::ROLE_WORKER;
     switch (frame.body_case()) {
-      case wire::Frame::kGenerate: on_generate(from, *frame.mutable_generate()); break;
-      case wire::Frame::kCancel: on_cancel(from, frame.cancel().request_id()); break;
-      case wire::Frame::kStepBegin: bursts_->on_step_begin(from, frame.step_begin()); break;
-      default: log_warn("unexpected frame", {{"rank", identity_.rank_id}, {"from", from->peer().name}}); break;
+      case wire::Frame::kGenerate:
+        if (!is_rank) return on_generate(from, *frame.mutable_generate());
+        break;
+      case wire::Frame::kCancel:
+        if (!is_rank) return on_cancel(from, frame.cancel().request_id());
+        break;
+      case wire::Frame::kStepBegin:
+        if (is_rank) return bursts_->on_step_begin(from, frame.step_begin());
+        break;
+      default: break;
     }
+    net_->refusals()->add(net::Refusal::kRole, fmt::format("{} ({}): frame {} is not its role's", from->peer().name,
+                                                           from->peer().address, static_cast<int>(frame.body_case())));
+    from->close();
   }
 
   // --- requests ------------------------------------------------------------------------------------------------------

@@ -94,7 +94,6 @@ struct TlsConfig {
   std::string cert_file;  // PEM, of this process
   std::string key_file;
   std::string ca_file;  // that signed every process's certificate
-  bool enabled() const { return !cert_file.empty(); }
 };
 
 struct LogConfig {

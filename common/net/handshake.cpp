@@ -20,8 +20,9 @@ std::string random_bytes(size_t count) {
   return bytes;
 }
 
-Handshake::Step refuse(Errc code, std::string message) {
+Handshake::Step refuse(Errc code, std::string message, Refusal refusal = Refusal::kNotAHandshake) {
   Handshake::Step step;
+  step.refusal = refusal;
   step.error = Error{code, std::move(message)};
   return step;
 }
@@ -57,6 +58,7 @@ const char* role_name(wire::Role role) {
     case wire::ROLE_COORDINATOR: return "coordinator";
     case wire::ROLE_WORKER: return "worker";
     case wire::ROLE_FRONTEND: return "frontend";
+    case wire::ROLE_LAUNCHER: return "launcher";
     case wire::ROLE_CLI: return "cli";
     default: return "unknown";
   }
@@ -115,6 +117,10 @@ std::string Handshake::version_mismatch(uint32_t theirs) const {
   return fmt::format("protocol versions differ: {} speaks {}, {} speaks {}", self_->name, version_, peer_.name, theirs);
 }
 
+std::string Handshake::proof(std::string_view label) const {
+  return proof_of(*secret_, label, client_nonce_, server_nonce_ + binding_);
+}
+
 Handshake::Step Handshake::on_hello(const wire::Hello& hello) {
   state_ = State::kOver;
   peer_.role = hello.role();
@@ -129,6 +135,7 @@ Handshake::Step Handshake::on_hello(const wire::Hello& hello) {
   reply.set_name(self_->name);
   if (hello.version() != version_) {
     step.error = Error{Errc::kInvalid, version_mismatch(hello.version())};
+    step.refusal = Refusal::kBadVersion;
   } else if (hello.nonce().size() != kNonceBytes) {
     step.error = Error{Errc::kInvalid,
                        fmt::format("handshake: a nonce of {} bytes instead of {}", hello.nonce().size(), kNonceBytes)};
@@ -140,7 +147,7 @@ Handshake::Step Handshake::on_hello(const wire::Hello& hello) {
   client_nonce_ = hello.nonce();
   server_nonce_ = random_bytes(kNonceBytes);
   reply.set_nonce(server_nonce_);
-  reply.set_proof(proof_of(*secret_, "server", client_nonce_, server_nonce_));
+  reply.set_proof(proof("server"));
   state_ = State::kServerWaitsProof;
   return step;
 }
@@ -149,25 +156,28 @@ Handshake::Step Handshake::on_reply(const wire::HelloReply& reply) {
   state_ = State::kOver;
   peer_.role = reply.role();
   peer_.name = printable(reply.name());
-  if (reply.version() != version_) return refuse(Errc::kInvalid, version_mismatch(reply.version()));
+  if (reply.version() != version_)
+    return refuse(Errc::kInvalid, version_mismatch(reply.version()), Refusal::kBadVersion);
   if (!reply.error().empty()) return refuse(Errc::kUnauthorized, "refused: " + printable(reply.error()));
   if (reply.nonce().size() != kNonceBytes) return refuse(Errc::kInvalid, "handshake: HelloReply without a nonce");
   server_nonce_ = reply.nonce();
-  if (!equal_in_constant_time(reply.proof(), proof_of(*secret_, "server", client_nonce_, server_nonce_))) {
-    return refuse(Errc::kUnauthorized, fmt::format("{} does not know the cluster's secret", peer_.name));
+  if (!equal_in_constant_time(reply.proof(), proof("server"))) {
+    return refuse(Errc::kUnauthorized, fmt::format("{} does not know the cluster's secret", peer_.name),
+                  Refusal::kBadProof);
   }
   Step step;
-  step.send.emplace().mutable_hello_proof()->set_proof(proof_of(*secret_, "client", client_nonce_, server_nonce_));
+  step.send.emplace().mutable_hello_proof()->set_proof(proof("client"));
   state_ = State::kClientWaitsDone;
   return step;
 }
 
-Handshake::Step Handshake::on_proof(const wire::HelloProof& proof) {
+Handshake::Step Handshake::on_proof(const wire::HelloProof& given) {
   state_ = State::kOver;
   Step step;
   auto& done = *step.send.emplace().mutable_hello_done();
-  if (!equal_in_constant_time(proof.proof(), proof_of(*secret_, "client", client_nonce_, server_nonce_))) {
+  if (!equal_in_constant_time(given.proof(), proof("client"))) {
     done.set_error("wrong cluster secret");
+    step.refusal = Refusal::kBadProof;
     step.error = Error{Errc::kUnauthorized, fmt::format("{} does not know the cluster's secret", peer_.name)};
     return step;
   }

@@ -1,10 +1,13 @@
 // The handshake as a state machine without sockets: both ends prove that they know the secret, and neither reveals it.
 //
 //   client: Hello      (version, who, 32 random bytes)
-//   server: HelloReply (version, who, 32 random bytes, HMAC-SHA256(secret, "server" | client nonce | server nonce)), or
-//   an error client: HelloProof (HMAC-SHA256(secret, "client" | client nonce | server nonce)) server: HelloDone
+//   server: HelloReply (version, who, 32 random bytes, HMAC-SHA256(secret, "server" | client nonce | server nonce |
+//                       binding)), or an error
+//   client: HelloProof (HMAC-SHA256(secret, "client" | client nonce | server nonce | binding))
+//   server: HelloDone
 // The labels differ, so that a proof cannot be played back in the other direction; the nonces are fresh, so that it
-// cannot be played back later.
+// cannot be played back later. Over TLS the binding is what this one connection has (channel_binding() in tls.h), so
+// that somebody in the middle with a good certificate cannot pass proofs on; over plain TCP there is none.
 #pragma once
 
 #include <optional>
@@ -12,6 +15,7 @@
 #include <string_view>
 
 #include "common/net/net.h"
+#include "common/net/refusals.h"
 #include "common/wire/switchyard.pb.h"
 
 namespace switchyard::net {
@@ -34,6 +38,7 @@ class Handshake {
   struct Step {
     std::optional<wire::Frame> send;
     std::optional<Error> error;
+    Refusal refusal = Refusal::kNotAHandshake;  // of the error
     bool done = false;
   };
 
@@ -45,6 +50,8 @@ class Handshake {
     return Handshake(self, secret, version, State::kServerWaitsHello);
   }
 
+  // Before the first frame.
+  void bind(std::string channel) { binding_ = std::move(channel); }
   // Client: its first frame. Server: nothing.
   std::optional<wire::Frame> start();
   Step receive(const wire::Frame& frame);
@@ -62,15 +69,16 @@ class Handshake {
 
   Step on_hello(const wire::Hello& hello);
   Step on_reply(const wire::HelloReply& reply);
-  Step on_proof(const wire::HelloProof& proof);
+  Step on_proof(const wire::HelloProof& given);
   Step on_done(const wire::HelloDone& done);
   std::string version_mismatch(uint32_t theirs) const;
+  std::string proof(std::string_view label) const;
 
   const Identity* self_;
   const std::string* secret_;
   uint32_t version_;
   State state_;
-  std::string client_nonce_, server_nonce_;
+  std::string client_nonce_, server_nonce_, binding_;
   Peer peer_{};
 };
 

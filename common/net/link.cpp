@@ -45,19 +45,20 @@ void tune(asio::ip::tcp::socket& socket) {
 
 }  // namespace
 
-Link::Link(std::shared_ptr<asio::io_context> io, asio::ip::tcp::socket socket, const Options& options, uint64_t id,
-           Handshake handshake, std::string host, Events events)
+Link::Link(std::shared_ptr<asio::io_context> io, asio::ip::tcp::socket socket, SSL* ssl, const Options& options,
+           uint64_t id, Handshake handshake, bool client, std::string host, Events events)
     : io_(std::move(io)),
-      socket_(std::move(socket)),
+      stream_(std::move(socket), ssl),
       deadline_(*io_),
       options_(options),
       id_(id),
+      client_(client),
       handshake_(std::move(handshake)),
       events_(std::move(events)) {
   peer_.role = wire::ROLE_UNKNOWN;
   peer_.host = std::move(host);
   error_code error;
-  const auto remote = socket_.remote_endpoint(error);
+  const auto remote = stream_.next().remote_endpoint(error);
   if (!error) {
     const auto ip = remote.address().to_string();
     peer_.address = fmt::format("{}:{}", remote.address().is_v6() ? "[" + ip + "]" : ip, remote.port());
@@ -123,7 +124,7 @@ void Link::write() {
   std::vector<asio::const_buffer> buffers;
   buffers.reserve(in_flight_.size());
   for (const auto& bytes : in_flight_) buffers.emplace_back(bytes.data(), bytes.size());
-  asio::async_write(socket_, buffers,
+  asio::async_write(stream_, buffers,
                     [self = shared_from_this()](const error_code& error, size_t) { self->written(error); });
 }
 
@@ -168,18 +169,19 @@ void Link::finish_writing() {
   if (ended_ || sent_end_) return;
   sent_end_ = true;
   error_code error;
-  socket_.shutdown(asio::ip::tcp::socket::shutdown_send, error);
+  stream_.next().shutdown(asio::ip::tcp::socket::shutdown_send, error);
   if (error) fail(*closing_);
 }
 
-void Link::fail(const Error& error) {
+void Link::fail(const Error& error, std::optional<Refusal> refusal) {
   if (ended_) return;
   ended_ = true;
+  if (refusal) refusal_ = refusal;
   closed_.store(true, std::memory_order_release);
   const auto self = shared_from_this();
   deadline_.cancel();
   error_code ignored;
-  socket_.close(ignored);
+  stream_.next().close(ignored);
   {
     const std::lock_guard lock(mutex_);
     queue_.clear();
@@ -191,13 +193,27 @@ void Link::fail(const Error& error) {
 }
 
 void Link::start(std::chrono::steady_clock::time_point deadline) {
-  tune(socket_);
+  tune(stream_.next());
   deadline_.expires_at(deadline);
   deadline_.async_wait([self = shared_from_this()](const error_code& error) {
     if (error || self->ended_ || self->open_ || self->closing_) return;
     self->fail({Errc::kTimeout, fmt::format("{}: no handshake in time: still waiting for {}", self->who(),
-                                            self->handshake_.waiting_for())});
+                                            self->handshake_.waiting_for())},
+               Refusal::kTimeout);
   });
+  stream_.async_handshake(!client_, [self = shared_from_this()](const error_code& error) {
+    if (self->ended_) return;
+    if (!error) return self->begin();
+    const auto failure = tls_failure(
+        error.category() == asio::error::get_ssl_category() ? static_cast<unsigned long>(error.value()) : 0);
+    self->fail({failure.refusal == Refusal::kBadProof ? Errc::kUnauthorized : Errc::kInvalid,
+                fmt::format("{}: TLS: {}", self->who(), failure.text)},
+               failure.refusal);
+  });
+}
+
+void Link::begin() {
+  if (stream_.is_tls()) handshake_.bind(channel_binding(stream_.ssl()));
   if (const auto frame = handshake_.start()) enqueue(*frame, options_.handshake_frame_bytes_max);
   read();
 }
@@ -215,16 +231,20 @@ void Link::read() {
     // Doubling as bytes arrive: a header that announces 64 MiB costs nothing before they come.
     if (buffer_.size() - end_ < kReadBytes) buffer_.resize(std::max(2 * end_, end_ + kReadBytes));
   }
-  socket_.async_read_some(
+  stream_.async_read_some(
       asio::buffer(buffer_.data() + end_, buffer_.size() - end_),
       [self = shared_from_this()](const error_code& error, size_t count) {
         if (self->ended_) return;
         if (!error) return self->received(count);
         if (self->closing_) return self->fail(*self->closing_);
-        const auto why = error == asio::error::eof ? std::string("closed by the peer") : error.message();
-        self->fail({Errc::kPeerLost, self->open_ ? fmt::format("{}: {}", self->who(), why)
-                                                 : fmt::format("{}: {} while waiting for {}", self->who(), why,
-                                                               self->handshake_.waiting_for())});
+        const bool end = error == asio::error::eof || error == asio::ssl::error::stream_truncated;
+        const auto why = end ? std::string("closed by the peer") : error.message();
+        const bool in_frame = self->begin_ != self->end_;
+        self->fail({Errc::kPeerLost,
+                    self->open_
+                        ? fmt::format("{}: {}{}", self->who(), why, in_frame ? " in the middle of a frame" : "")
+                        : fmt::format("{}: {} while waiting for {}", self->who(), why, self->handshake_.waiting_for())},
+                   self->open_ && !in_frame ? std::nullopt : std::optional(Refusal::kTruncated));
       });
 }
 
@@ -244,7 +264,8 @@ bool Link::take_frame() {
   const size_t size = little_endian(buffer_.data() + begin_);
   const size_t limit = open_ ? options_.frame_bytes_max : options_.handshake_frame_bytes_max;
   if (size > limit) {
-    fail({Errc::kTooLarge, fmt::format("{}: a frame of {} bytes, at most {} are allowed", who(), size, limit)});
+    fail({Errc::kTooLarge, fmt::format("{}: a frame of {} bytes, at most {} are allowed", who(), size, limit)},
+         Refusal::kOversized);
     return false;
   }
   if (available < kHeaderBytes + size) return false;
@@ -253,7 +274,7 @@ bool Link::take_frame() {
   const bool parsed = frame.ParseFromArray(buffer_.data() + begin_ + kHeaderBytes, static_cast<int>(size));
   begin_ += kHeaderBytes + size;
   if (!parsed) {
-    fail({Errc::kInvalid, fmt::format("{}: {} bytes that are not a frame", who(), size)});
+    fail({Errc::kInvalid, fmt::format("{}: {} bytes that are not a frame", who(), size)}, Refusal::kNotAHandshake);
     return false;
   }
   if (!open_) {
@@ -265,7 +286,9 @@ bool Link::take_frame() {
     case wire::Frame::kHello:
     case wire::Frame::kHelloReply:
     case wire::Frame::kHelloProof:
-    case wire::Frame::kHelloDone: fail({Errc::kInvalid, fmt::format("{}: a second handshake", who())}); break;
+    case wire::Frame::kHelloDone:
+      fail({Errc::kInvalid, fmt::format("{}: a second handshake", who())}, Refusal::kNotAHandshake);
+      break;
     case wire::Frame::kPing: {
       wire::Frame pong;
       pong.mutable_pong()->set_id(frame.ping().id());
@@ -288,6 +311,7 @@ void Link::on_handshake_frame(const wire::Frame& frame) {
   if (step.send) enqueue(*step.send, options_.handshake_frame_bytes_max);
   if (step.error) {
     step.error->message = fmt::format("{}: {}", peer_.address, step.error->message);
+    refusal_ = step.refusal;
     if (!step.send) return fail(*step.error);
     return close_within(kCloseDeadline, std::move(*step.error));
   }

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "common/net/handshake.h"
+#include "common/net/maybe_tls_stream.h"
 #include "common/net/net.h"
 
 namespace switchyard::net {
@@ -32,8 +33,9 @@ class Link final : public Connection, public std::enable_shared_from_this<Link> 
   };
 
   // io is shared: a user may keep a ConnectionPtr longer than the Service.
-  Link(std::shared_ptr<boost::asio::io_context> io, boost::asio::ip::tcp::socket socket, const Options& options,
-       uint64_t id, Handshake handshake, std::string host, Events events);
+  // ssl: null = plain TCP.
+  Link(std::shared_ptr<boost::asio::io_context> io, boost::asio::ip::tcp::socket socket, SSL* ssl,
+       const Options& options, uint64_t id, Handshake handshake, bool client, std::string host, Events events);
 
   bool send(const wire::Frame& frame) override;
   void close() override;
@@ -42,15 +44,17 @@ class Link final : public Connection, public std::enable_shared_from_this<Link> 
   uint64_t id() const override { return id_; }
   size_t queued_bytes() const override;
 
-  // Starts the handshake on a connected socket. deadline: for all of the handshake.
+  // Starts the handshake on a connected socket, TLS's before ours. deadline: for all of it.
   void start(std::chrono::steady_clock::time_point deadline);
   // Sends what is queued, tells the peer, and ends when it has closed as well or time is up.
   void close_within(std::chrono::milliseconds limit, Error reason);
-  // Ends at once.
-  void fail(const Error& error);
+  // Ends at once. refusal: where the peer is to blame.
+  void fail(const Error& error, std::optional<Refusal> refusal = {});
 
   bool open() const { return open_; }
   bool ended() const { return ended_; }
+  // Why, where the peer is to blame.
+  const std::optional<Refusal>& refusal() const { return refusal_; }
   // True once close() was called from this side.
   bool closed_here() const { return closed_here_.load(); }
   const std::string& address() const { return peer_.address; }
@@ -60,6 +64,7 @@ class Link final : public Connection, public std::enable_shared_from_this<Link> 
   void write();
   void written(const boost::system::error_code& error);
   void finish_writing();
+  void begin();
   void read();
   void received(size_t count);
   bool take_frame();
@@ -67,10 +72,11 @@ class Link final : public Connection, public std::enable_shared_from_this<Link> 
   std::string who() const;
 
   const std::shared_ptr<boost::asio::io_context> io_;
-  boost::asio::ip::tcp::socket socket_;
+  MaybeTlsStream<boost::asio::ip::tcp::socket> stream_;
   boost::asio::steady_timer deadline_;
   const Options options_;
   const uint64_t id_;
+  const bool client_;
   Handshake handshake_;
   Peer peer_;
   Events events_;
@@ -78,6 +84,7 @@ class Link final : public Connection, public std::enable_shared_from_this<Link> 
   bool open_ = false;   // the handshake is done
   bool ended_ = false;  // events_.ended was called
   bool sent_end_ = false;
+  std::optional<Refusal> refusal_;
   std::optional<Error> closing_;  // close once the queue is empty, for this reason
   std::atomic<bool> closed_{false};
   std::atomic<bool> closed_here_{false};

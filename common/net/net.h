@@ -35,6 +35,9 @@ class io_context;
 
 namespace switchyard::net {
 
+class Refusals;
+class Tls;
+
 inline constexpr uint32_t kProtocolVersion = 1;
 
 // Who this process is, as its peers' logs show it.
@@ -100,13 +103,15 @@ struct Options {
   size_t handshake_frame_bytes_max = 64U << 10;  // before the peer is known
   size_t send_queue_bytes_max = 128U << 20;      // a connection
   std::chrono::milliseconds handshake_deadline{
-      5000};                   // from accept, or from the start of connecting, to the end of the handshake
-  size_t half_open_max = 256;  // accepted and not yet authenticated; over it the oldest one is dropped
+      5000};                            // from accept, or from the start of connecting, to the end of the handshake
+  size_t half_open_max = 256;           // accepted and not yet authenticated; over it the oldest one is dropped
+  std::shared_ptr<const Tls> tls = {};  // Tls::mutual(), for all connections; null = plain TCP
   uint32_t protocol_version = kProtocolVersion;  // tests only
 };
 
 class Service {
  public:
+  Service();
   using Id = uint64_t;
   using Milliseconds = std::chrono::milliseconds;
 
@@ -138,10 +143,16 @@ class Service {
   // nothing. Not from the net thread.
   virtual void stop() = 0;
 
+  // What was refused here; other ports of the process may count theirs in it too. Any thread; lives as long as it is
+  // held.
+  std::shared_ptr<Refusals> refusals() const { return refusals_; }
   // True on the net thread.
   virtual bool on_net_thread() const = 0;
   // The event loop, for other protocols on the same thread (the coordinator's HTTP).
   virtual boost::asio::io_context& io_context() = 0;
+
+ private:
+  const std::shared_ptr<Refusals> refusals_;
 };
 
 // 32 random bytes as 64 hexadecimal characters.

@@ -30,8 +30,6 @@ using Clock = std::chrono::steady_clock;
 constexpr int kBacklog = 1024;
 constexpr milliseconds kAcceptRetry{100};  // after accept() failed, as for lack of descriptors
 constexpr milliseconds kStopFlush{500};
-constexpr milliseconds kRefusalWindow{10000};  // strangers may write this many lines into the log in such a time
-constexpr size_t kRefusalsLogged = 50;
 
 struct Listener {
   tcp::acceptor acceptor;
@@ -113,7 +111,6 @@ class ServiceImpl final : public Service {
                                   const std::shared_ptr<Handlers>& handlers, const std::weak_ptr<Connector>& connector);
   void link_ended(const std::shared_ptr<Link>& link, const Error& error, Handlers& handlers,
                   const std::shared_ptr<Connector>& connector);
-  void log_refusal(const Error& error);
   void begin_stop();
 
   const Identity identity_;
@@ -133,8 +130,6 @@ class ServiceImpl final : public Service {
   std::unordered_map<Id, std::shared_ptr<Timer>> timers_;
   std::unordered_map<Id, std::shared_ptr<Link>> links_;
   std::map<Id, std::shared_ptr<Link>> half_open_;  // accepted, no handshake yet; oldest first
-  Clock::time_point refusal_window_begin_{};
-  size_t refusals_in_window_ = 0;
 };
 
 void ServiceImpl::run() {
@@ -269,23 +264,12 @@ void ServiceImpl::accepted(const std::shared_ptr<Listener>& listener, tcp::socke
     // time.
     const auto oldest = half_open_.begin()->second;
     oldest->fail({Errc::kOverloaded, fmt::format("{}: dropped, {} connections are waiting for their handshake",
-                                                 oldest->address(), half_open_.size())});
+                                                 oldest->address(), half_open_.size())},
+                 Refusal::kHalfOpenLimit);
   }
   const auto link = make_link(std::move(socket), false, "", listener->handlers, {});
   half_open_.emplace(link->id(), link);
   link->start(Clock::now() + options_.handshake_deadline);
-}
-
-void ServiceImpl::log_refusal(const Error& error) {
-  const auto now = Clock::now();
-  if (now - refusal_window_begin_ > kRefusalWindow) {
-    if (refusals_in_window_ > kRefusalsLogged) {
-      log_warn("more connections refused", {{"count", refusals_in_window_ - kRefusalsLogged}});
-    }
-    refusal_window_begin_ = now;
-    refusals_in_window_ = 0;
-  }
-  if (++refusals_in_window_ <= kRefusalsLogged) log_warn("connection refused", {{"cause", error.message}});
 }
 
 // --- links
@@ -311,8 +295,10 @@ std::shared_ptr<Link> ServiceImpl::make_link(tcp::socket socket, bool client, st
   };
   auto handshake = client ? Handshake::client(identity_, secret_, options_.protocol_version)
                           : Handshake::server(identity_, secret_, options_.protocol_version);
-  auto link = std::make_shared<Link>(io_, std::move(socket), options_, next_id(), std::move(handshake), std::move(host),
-                                     std::move(events));
+  SSL* ssl = nullptr;
+  if (options_.tls) ssl = client ? options_.tls->connect(host) : options_.tls->accept();
+  auto link = std::make_shared<Link>(io_, std::move(socket), ssl, options_, next_id(), std::move(handshake), client,
+                                     std::move(host), std::move(events));
   links_.emplace(link->id(), link);
   return link;
 }
@@ -325,8 +311,9 @@ void ServiceImpl::link_ended(const std::shared_ptr<Link>& link, const Error& err
     if (links_.empty()) io_->stop();
     return;
   }
+  if (!connector && link->refusal()) refusals()->add(*link->refusal(), error.message);
   if (!link->open()) {
-    if (!connector) return log_refusal(error);
+    if (!connector) return;
     connector->link.reset();
     return attempt_failed(connector, error);
   }
@@ -502,6 +489,8 @@ void ServiceImpl::stop() {
 }
 
 }  // namespace
+
+Service::Service() : refusals_(std::make_shared<Refusals>()) {}
 
 Result<std::unique_ptr<Service>> Service::start(Identity identity, std::string secret, Options options) {
   if (secret.empty()) return Error{Errc::kInvalid, "the cluster's secret is empty"};

@@ -40,6 +40,7 @@ class ApiImpl final : public Api {
       : keys_(std::move(options.api_keys), options.open_limits, options.concurrent_requests_max),
         model_(std::move(model)),
         metrics_(model_->facts().name),
+        refusals_(std::move(options.refusals)),
         responses_(std::make_shared<ResponseStore>(options.stored_responses_bytes_max)),
         preparation_(model_, responses_),
         large_bodies_(1) {
@@ -175,7 +176,8 @@ class ApiImpl final : public Api {
     call.responder->respond(
         {.status = 200,
          .body = metrics_.text({static_cast<double>(load.running), static_cast<double>(load.waiting), load.kv_usage,
-                                static_cast<double>(load.replays)}),
+                                static_cast<double>(load.replays),
+                                refusals_ ? refusals_->counts() : net::Refusals::Counts{}}),
          .content_type = "text/plain; version=0.0.4; charset=utf-8"});
   }
 
@@ -329,6 +331,7 @@ class ApiImpl final : public Api {
   ApiKeys keys_;
   const std::shared_ptr<const ServedModel> model_;
   Metrics metrics_;
+  const std::shared_ptr<const net::Refusals> refusals_;
   Endpoints endpoints_;  // constant once built
   const std::shared_ptr<ResponseStore> responses_;
   const Preparation preparation_;

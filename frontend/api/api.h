@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "common/net/refusals.h"
 #include "frontend/answers/served_model.h"
 #include "frontend/api/api_keys.h"
 #include "frontend/api/metrics.h"
@@ -19,7 +20,8 @@ struct ApiOptions {
   std::vector<ApiKey> api_keys;  // empty = none asked for
   KeyLimits open_limits;         // of everybody together, when no key is asked for
   uint32_t concurrent_requests_max = 4096;
-  size_t stored_responses_bytes_max = 64U << 20;  // of /v1/responses, in all
+  size_t stored_responses_bytes_max = 64U << 20;       // of /v1/responses, in all
+  std::shared_ptr<const net::Refusals> refusals = {};  // of the server, for the metrics
 };
 
 class Api : public RequestHandler {

@@ -36,6 +36,7 @@ class FrontendImpl final : public Frontend {
     drain_deadline_ = milliseconds(config.drain_deadline_ms);
     SWITCHYARD_ASSIGN(const auto model, ServedModel::load(config.model, config.frontend));
     SWITCHYARD_ASSIGN(ApiOptions api_options, api_options_of(config.frontend));
+    api_options.refusals = refusals_;
     api_ = Api::make(std::move(api_options), model);
     ServerOptions options;
     options.host = config.frontend.host;
@@ -44,11 +45,22 @@ class FrontendImpl final : public Frontend {
     options.connections_max = config.frontend.max_connections;
     options.body_bytes_max = uint64_t{config.frontend.max_body_mib} << 20;
     options.head_timeout = milliseconds(config.frontend.header_timeout_ms);
+    options.refusals = refusals_;
+    if (const auto& f = config.frontend; !f.ssl_certfile.empty()) {
+      SWITCHYARD_ASSIGN(options.tls,
+                        net::Tls::server({f.ssl_certfile,
+                                          f.ssl_keyfile,
+                                          f.ssl_ca_certs,
+                                          {"frontend.ssl_certfile", "frontend.ssl_keyfile", "frontend.ssl_ca_certs"}}));
+    }
     raise_open_files_limit(options.connections_max);
     SWITCHYARD_ASSIGN(server_, HttpServer::start(options, *api_));
     SWITCHYARD_ASSIGN(std::string secret, net::load_secret(config.secret_file));
-    SWITCHYARD_ASSIGN(auto net,
-                      net::Service::start({wire::ROLE_FRONTEND, fmt::format("frontend {}", index)}, std::move(secret)));
+    net::Options net_options;
+    SWITCHYARD_ASSIGN(net_options.tls,
+                      net::internal_tls(config.tls.cert_file, config.tls.key_file, config.tls.ca_file));
+    SWITCHYARD_ASSIGN(auto net, net::Service::start({wire::ROLE_FRONTEND, fmt::format("frontend {}", index)},
+                                                    std::move(secret), net_options));
     pool_ = RankPool::start(
         config, std::move(net), server_->port(),
         [this] {
@@ -61,6 +73,7 @@ class FrontendImpl final : public Frontend {
     api_->set_pool(pool_.get());
     log_info("frontend listens", {{"host", options.host},
                                   {"port", server_->port()},
+                                  {"tls", options.tls != nullptr},
                                   {"model", model->facts().name},
                                   {"max_model_len", model->facts().max_model_len}});
     return {};
@@ -93,6 +106,7 @@ class FrontendImpl final : public Frontend {
   }
 
   milliseconds drain_deadline_{0};
+  const std::shared_ptr<net::Refusals> refusals_ = std::make_shared<net::Refusals>();
   // Destroyed in reverse: callbacks of the pool hold jobs, whose responders point into the server.
   std::unique_ptr<Api> api_;
   std::unique_ptr<HttpServer> server_;

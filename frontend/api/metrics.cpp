@@ -55,13 +55,17 @@ struct Metrics::Impl {
   prometheus::Gauge& running = gauge("num_requests_running", "Sequences running on the ranks");
   prometheus::Gauge& waiting = gauge("num_requests_waiting", "Sequences waiting at the ranks");
   prometheus::Gauge& kv_usage = gauge("kv_cache_usage_perc", "KV blocks in use on the fullest rank; 1 = all");
-  std::mutex replays_mutex;  // two readers at once must not both add
+  std::mutex pull_mutex;  // two readers at once must not both add
   prometheus::Counter& replays =
       counter("replays_total", "Sequences that another rank went on with after theirs was lost");
   prometheus::Family<prometheus::Counter>& finished = prometheus::BuildCounter()
                                                           .Name("switchyard_request_success_total")
                                                           .Help("Requests by the way they finished")
                                                           .Register(registry);
+  prometheus::Family<prometheus::Counter>& refused = prometheus::BuildCounter()
+                                                         .Name("switchyard_refused_connections_total")
+                                                         .Help("Connections refused, by reason")
+                                                         .Register(registry);
   prometheus::Family<prometheus::Counter>& http = prometheus::BuildCounter()
                                                       .Name("switchyard_http_requests_total")
                                                       .Help("HTTP answers by path and status")
@@ -106,7 +110,11 @@ std::string Metrics::text(const Gauges& gauges) const {
   impl_->waiting.Set(gauges.requests_waiting);
   impl_->kv_usage.Set(gauges.kv_cache_usage);
   {
-    const std::lock_guard lock(impl_->replays_mutex);
+    const std::lock_guard lock(impl_->pull_mutex);
+    for (size_t i = 0; i < gauges.refusals.size(); ++i) {
+      prometheus::Counter& counter = impl_->refused.Add({{"reason", net::kRefusalNames[i]}});
+      counter.Increment(std::max(0.0, static_cast<double>(gauges.refusals[i]) - counter.Value()));
+    }
     impl_->replays.Increment(std::max(0.0, gauges.replays - impl_->replays.Value()));
   }
   return prometheus::TextSerializer().Serialize(impl_->registry.Collect());

@@ -5,6 +5,8 @@
 #include <memory>
 #include <string>
 
+#include "common/net/refusals.h"
+
 namespace switchyard::frontend {
 
 class Metrics {
@@ -15,6 +17,7 @@ class Metrics {
     double requests_waiting = 0;
     double kv_cache_usage = 0;  // 0..1
     double replays = 0;         // since the start
+    net::Refusals::Counts refusals = {};
   };
 
   explicit Metrics(const std::string& model_name);

@@ -20,6 +20,8 @@
 #include <string>
 
 #include "common/base/result.h"
+#include "common/net/refusals.h"
+#include "common/net/tls.h"
 #include "frontend/http/http.h"
 
 namespace switchyard::frontend {
@@ -37,6 +39,8 @@ struct ServerOptions {
   std::chrono::milliseconds write_timeout{60000};  // no byte was taken for so long
   std::chrono::milliseconds linger{5000};          // reading on after a refusal, so that the client sees it
   uint64_t unsent_bytes_max = 16U << 20;           // a connection, beyond what one respond() brings
+  net::TlsPtr tls = {};                            // null = plain; head_timeout is the handshake's as well
+  std::shared_ptr<net::Refusals> refusals = {};  // of connections that end before their first request; null = uncounted
 };
 
 class HttpServer {

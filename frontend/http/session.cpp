@@ -35,18 +35,17 @@ std::string to_string(boost::core::string_view text) { return {text.data(), text
 }  // namespace
 
 Session::Session(ServerReactor& reactor, boost::asio::ip::tcp::socket socket)
-    : reactor_(reactor), socket_(std::move(socket)) {}
+    : reactor_(reactor), client_(std::move(socket)) {}
 
 void Session::post(std::function<void()> function) {
-  asio::post(socket_.get_executor(), [self = shared_from_this(), f = std::move(function)] { f(); });
+  asio::post(client_.socket().get_executor(), [self = shared_from_this(), f = std::move(function)] { f(); });
 }
 
 void Session::start(uint64_t id, bool full) {
   id_ = id;
-  error_code ignored;
-  socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
-  socket_.non_blocking(true, ignored);
+  client_.open(reactor_.options().tls.get());
   if (full) {
+    note(net::Refusal::kHalfOpenLimit, "too many connections");
     close_when_sent_ = true;
     refuse(unavailable("Too many connections (frontend.max_connections)."));
     return;
@@ -81,6 +80,7 @@ void Session::deadline_passed() {
   read_deadline_ = kNoDeadline;
   if (phase_ == Phase::kIdle || phase_ == Phase::kLingering) return close_now();
   if (phase_ == Phase::kHead || phase_ == Phase::kBody) {
+    note(net::Refusal::kTimeout, client_.established() ? "no request in time" : "no TLS handshake in time");
     close_when_sent_ = true;
     ApiError error = invalid_request("The request did not arrive in time.", {}, "request_timeout");
     error.status = 408;
@@ -114,7 +114,7 @@ void Session::watch() {
       (phase_ == Phase::kAnswering && unparsed_.size() >= kReadAheadBytes))
     return;
   watching_ = true;
-  socket_.async_wait(asio::ip::tcp::socket::wait_read, [self = shared_from_this()](const error_code& error) {
+  client_.async_wait_read([self = shared_from_this()](const error_code& error) {
     self->watching_ = false;
     if (self->phase_ == Phase::kClosed) return;
     if (error) return self->on_read_error(error);
@@ -125,7 +125,7 @@ void Session::watch() {
 void Session::on_readable() {
   error_code error;
   const std::span<char> space = reactor_.read_space();
-  const size_t count = socket_.read_some(asio::buffer(space.data(), space.size()), error);
+  const size_t count = client_.read_some(space, error);
   if (error == asio::error::would_block) return watch();
   if (error) return on_read_error(error);
   const std::string_view bytes(space.data(), count);
@@ -144,13 +144,17 @@ void Session::on_readable() {
 }
 
 void Session::on_read_error(const error_code& error) {
+  if (!client_.established()) {
+    const net::TlsFailure failure = client_.failure();
+    note(failure.refusal, "TLS: " + failure.text);
+  }
   if (error == asio::error::eof && (phase_ == Phase::kAnswering || !unparsed_.empty())) return on_half_close();
   client_gone();
 }
 
 void Session::on_half_close() {
   input_ended_ = true;
-  socket_.async_wait(asio::ip::tcp::socket::wait_error, [self = shared_from_this()](const error_code&) {
+  client_.socket().async_wait(asio::ip::tcp::socket::wait_error, [self = shared_from_this()](const error_code&) {
     if (self->phase_ != Phase::kClosed) self->client_gone();
   });
   phase_ == Phase::kAnswering ? probe() : parse({});
@@ -243,8 +247,12 @@ bool Session::check_head() {
 }
 
 void Session::refuse_read(const error_code& error, std::string_view unread) {
-  if (error == bhttp::error::body_limit) return refuse(body_too_large(reactor_.options().body_bytes_max));
+  if (error == bhttp::error::body_limit) {
+    note(net::Refusal::kOversized, "a body beyond frontend.max_body_mib");
+    return refuse(body_too_large(reactor_.options().body_bytes_max));
+  }
   if (error == bhttp::error::header_limit || error == bhttp::error::buffer_overflow) {
+    note(net::Refusal::kOversized, "a head that is too long");
     ApiError too_long = invalid_request("The request's head is longer than " +
                                         std::to_string(reactor_.options().head_bytes_max) + " bytes.");
     too_long.status = 431;
@@ -252,7 +260,16 @@ void Session::refuse_read(const error_code& error, std::string_view unread) {
   }
   if (error == bhttp::error::end_of_stream || error == bhttp::error::partial_message || error == asio::error::eof)
     return close_now();
+  note(net::Refusal::kNotAHandshake, "not HTTP: " + error.message());
   refuse(invalid_request("Malformed HTTP request: " + error.message()), unread);
+}
+
+void Session::note(net::Refusal refusal, const std::string& why) {
+  if (!reactor_.options().refusals) return;
+  error_code error;
+  const auto peer = client_.socket().remote_endpoint(error);
+  const std::string who = error ? "somebody" : peer.address().to_string() + ":" + std::to_string(peer.port());
+  reactor_.options().refusals->add(refusal, who + ": " + why);
 }
 
 void Session::hand_over() {
@@ -285,6 +302,7 @@ void Session::hand_over() {
 // ----------------------------------------------------------------------------------------------------------------------
 
 void Session::refuse(const ApiError& error, std::string_view unread) {
+  if (!client_.established()) return close_now();  // there is no way yet to tell it
   phase_ = Phase::kAnswering;
   read_deadline_ = kNoDeadline;
   ++request_;
@@ -319,8 +337,7 @@ void Session::answer_done() {
 void Session::linger() {
   phase_ = Phase::kLingering;
   set_read_deadline(reactor_.options().linger);
-  error_code ignored;
-  socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
+  client_.end();
   std::string().swap(unparsed_);
   watch();
 }
@@ -331,9 +348,7 @@ void Session::close_now() {
   closed_ = true;
   read_deadline_ = write_deadline_ = kNoDeadline;
   disconnect_ = nullptr;
-  error_code ignored;
-  socket_.shutdown(asio::ip::tcp::socket::shutdown_both, ignored);
-  socket_.close(ignored);
+  client_.close();
   reactor_.ended(id_);
 }
 
@@ -426,13 +441,13 @@ void Session::flush() {
   if (blocked_ || phase_ == Phase::kClosed) return;
   while (sent_ < queue_.size()) {
     error_code error;
-    const size_t count = socket_.write_some(asio::buffer(queue_.data() + sent_, unsent_bytes()), error);
+    const size_t count = client_.write_some(std::string_view(queue_).substr(sent_), error);
     if (error == asio::error::would_block) {
       queue_.erase(0, sent_);
       sent_ = 0;
       blocked_ = true;
       write_deadline_ = Clock::now() + reactor_.options().write_timeout;
-      socket_.async_wait(asio::ip::tcp::socket::wait_write, [self = shared_from_this()](const error_code&) {
+      client_.async_wait_write([self = shared_from_this()](const error_code&) {
         self->blocked_ = false;
         self->write_deadline_ = kNoDeadline;
         self->flush();

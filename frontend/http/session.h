@@ -4,7 +4,6 @@
 #pragma once
 
 #include <atomic>
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <chrono>
@@ -14,6 +13,7 @@
 #include <string>
 #include <string_view>
 
+#include "frontend/http/client_socket.h"
 #include "frontend/http/errors.h"
 #include "frontend/http/http.h"
 #include "frontend/http/server.h"
@@ -69,6 +69,8 @@ class Session final : public std::enable_shared_from_this<Session> {
   // unread: what the parser has not taken.
   void refuse(const ApiError& error, std::string_view unread = {});
   void refuse_read(const boost::system::error_code& error, std::string_view unread);
+  // Not a request: counted and logged.
+  void note(net::Refusal refusal, const std::string& why);
   void answer_done();
   void linger();
   void client_gone();
@@ -82,7 +84,7 @@ class Session final : public std::enable_shared_from_this<Session> {
 
   ServerReactor& reactor_;
   uint64_t id_ = 0;
-  boost::asio::ip::tcp::socket socket_;
+  ClientSocket client_;
   std::atomic<bool> closed_{false};
   Clock::time_point read_deadline_{};   // zero = none
   Clock::time_point write_deadline_{};  // zero = none

@@ -19,6 +19,8 @@ std::shared_ptr<BenchOptions> add_bench_flags(CLI::App& app) {
   app.add_option("--endpoint", o.endpoint, "/v1/completions or /v1/chat/completions; else as the backend");
   add("--model", o.model, "the first of /v1/models by default");
   add("--api-key", o.api_key, "bearer key; else SWITCHYARD_API_KEY or OPENAI_API_KEY");
+  app.add_option("--ca-file", o.trust.ca_file, "PEM of whom to trust, for https");
+  app.add_flag("--insecure", o.trust.insecure, "https with any certificate");
   add("--dataset-name", d.name, "prompts")->check(CLI::IsMember({"random", "custom", "sharegpt"}));
   add("--dataset-path", d.path, "custom: JSON Lines, \"prompt\" and \"output_tokens\"; sharegpt: its JSON");
   add("--num-prompts", d.prompt_count, "requests");

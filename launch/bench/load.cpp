@@ -99,6 +99,7 @@ class Load {
     size_t sent = 0;
     double last_output = 0;
     AnswerReader reader;
+    std::optional<net::TlsSession> tls;  // of https, while open
   };
 
   RequestRecord& record(const Connection& connection) { return result_.records[*connection.request]; }
@@ -144,6 +145,7 @@ class Load {
     const int on = 1;
     ::setsockopt(connection.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     connection.used = false;
+    if (options_.url.tls) connection.tls.emplace(options_.url.tls->connect(options_.url.host), connection.fd);
     const auto* address = reinterpret_cast<const sockaddr*>(&address_.storage);
     const bool connected = ::connect(connection.fd, address, address_.length) == 0;
     if (!connected && errno != EINPROGRESS)
@@ -165,19 +167,40 @@ class Load {
 
   void flush(Connection& connection) {
     while (connection.sent < connection.out.size()) {
-      const ssize_t count = ::send(connection.fd, connection.out.data() + connection.sent,
-                                   connection.out.size() - connection.sent, MSG_NOSIGNAL);
+      const ssize_t count = write(connection, std::string_view(connection.out).substr(connection.sent));
       if (count < 0 && errno == EINTR) continue;
-      if (count < 0 && errno != EAGAIN) return lost(connection, std::strerror(errno));
+      if (count < 0 && errno != EAGAIN) return lost(connection, why(connection));
       if (count < 0) break;
       connection.sent += static_cast<size_t>(count);
     }
-    const bool unsent = connection.sent < connection.out.size();
+    // What TLS has to read before it can send comes as an event of its own.
+    const bool sends = !connection.tls || connection.tls->established();
+    const bool unsent = connection.sent < connection.out.size() && sends;
     if (unsent != connection.waiting_to_write) {
       connection.waiting_to_write = unsent;
       watch(connection, EPOLL_CTL_MOD);
     }
-    if (!unsent) std::string().swap(connection.out);
+    if (connection.sent == connection.out.size()) std::string().swap(connection.out);
+  }
+
+  // As send() and recv(), over TLS too.
+  static ssize_t write(Connection& connection, std::string_view bytes) {
+    if (!connection.tls) return ::send(connection.fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    return moved(connection.tls->write(bytes.data(), bytes.size()));
+  }
+  ssize_t receive(Connection& connection) {
+    if (!connection.tls) return ::recv(connection.fd, bytes_.data(), bytes_.size(), 0);
+    return moved(connection.tls->read(bytes_.data(), bytes_.size()));
+  }
+  static ssize_t moved(const net::TlsSession::Step& step) {
+    using Moved = net::TlsSession::Moved;
+    if (step.moved == Moved::kSome) return static_cast<ssize_t>(step.count);
+    if (step.moved == Moved::kEnded) return 0;
+    errno = step.moved == Moved::kFailed ? EPROTO : EAGAIN;
+    return -1;
+  }
+  static std::string why(const Connection& connection) {
+    return connection.tls && errno == EPROTO ? "TLS: " + connection.tls->failure().text : std::strerror(errno);
   }
 
   void wait(double now) {
@@ -190,7 +213,8 @@ class Load {
       auto& connection = *static_cast<Connection*>(events[i].data.ptr);
       if (connection.fd < 0) continue;  // it ended through an event before
       if (connection.connecting && !on_connected(connection, events[i].events)) continue;
-      if ((events[i].events & EPOLLOUT) != 0 && connection.request) flush(connection);
+      const bool may_write = (events[i].events & EPOLLOUT) != 0 || (connection.tls && !connection.out.empty());
+      if (may_write && connection.request) flush(connection);
       if (connection.fd >= 0 && (events[i].events & ~static_cast<uint32_t>(EPOLLOUT)) != 0) read(connection);
     }
   }
@@ -206,15 +230,15 @@ class Load {
   }
 
   void read(Connection& connection) {
-    const ssize_t count = ::recv(connection.fd, bytes_.data(), bytes_.size(), 0);
+    const ssize_t count = receive(connection);
     if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (!connection.request) return close(connection);  // the server ends an idle connection
     const double now = now_s();
     const auto on_data = [&](std::string_view data) { take(connection, data, now); };
     if (count <= 0) {
-      const std::string why = count < 0 ? std::strerror(errno) : "the connection was closed before the answer's end";
+      const std::string cause = count < 0 ? why(connection) : "the connection was closed before the answer's end";
       if (connection.reader.feed_end(on_data) == AnswerReader::State::kDone) return done(connection, now);
-      return lost(connection, why);
+      return lost(connection, cause);
     }
     switch (connection.reader.feed({bytes_.data(), static_cast<size_t>(count)}, on_data)) {
       case AnswerReader::State::kReading: break;
@@ -263,19 +287,20 @@ class Load {
   }
 
   // A kept connection that the server closed just when it was used again costs no request.
-  void lost(Connection& connection, const std::string& why) {
+  void lost(Connection& connection, const std::string& cause) {
     if (connection.used && connection.reader.status() == 0) {
+      connection.tls.reset();
       ::close(connection.fd);
       connection.fd = -1;
       return send(connection);
     }
-    fail(connection, why);
+    fail(connection, cause);
   }
 
   // Returns false, for whoever has to say that it failed.
-  bool fail(Connection& connection, const std::string& why) {
+  bool fail(Connection& connection, const std::string& cause) {
     record(connection).ok = false;
-    if (record(connection).error.empty()) record(connection).error = why;
+    if (record(connection).error.empty()) record(connection).error = cause;
     end(connection);
     close(connection, true);
     return false;
@@ -291,6 +316,7 @@ class Load {
   void close(Connection& connection, bool is_used = false) {
     if (connection.connecting) --connecting_;
     connection.connecting = connection.used = connection.waiting_to_write = false;
+    connection.tls.reset();
     if (connection.fd >= 0) ::close(connection.fd);
     connection.fd = -1;
     if (is_used) idle_.push_back(&connection);

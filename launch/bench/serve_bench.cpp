@@ -86,7 +86,7 @@ class Bench {
     report_.max_concurrency = options_.max_concurrency;
     report_.request_rate = std::isinf(options_.request_rate) ? 0 : options_.request_rate;
     SWITCHYARD_TRY(check(report_));
-    SWITCHYARD_ASSIGN(load_.url, parse_url(options_.base_url));
+    SWITCHYARD_ASSIGN(load_.url, parse_url(options_.base_url, options_.trust));
     load_.endpoint = options_.endpoint;
     load_.bearer = options_.api_key;
     for (const char* variable : {"SWITCHYARD_API_KEY", "OPENAI_API_KEY"}) {

@@ -8,6 +8,7 @@
 
 #include "common/base/result.h"
 #include "launch/bench/dataset.h"
+#include "launch/http_client.h"
 
 namespace switchyard::launch {
 
@@ -18,6 +19,7 @@ struct BenchOptions {
   std::string backend = "openai";  // what is asked: openai and vllm completions, openai-chat chats
   std::string endpoint;            // the backend's own when empty
   std::string model;               // the first of /v1/models when empty
+  Trust trust;                     // of an https base_url
   std::string api_key;             // SWITCHYARD_API_KEY or OPENAI_API_KEY of the environment when empty
   DatasetOptions dataset;
   double request_rate = std::numeric_limits<double>::infinity();  // a second; inf = all at once

@@ -124,7 +124,7 @@ class Cluster:
                 raise AssertionError(f"no ready line; stderr:\n{self.stderr()}")
             seen += piece
         line = seen.split(b"\n")[0].decode()
-        assert line.startswith("ready http://"), line
+        assert line.startswith(("ready http://", "ready https://")), line
         self.url = line.split()[1]
         return self.url
 

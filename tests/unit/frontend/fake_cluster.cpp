@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "tests/unit/frontend/http_client.h"
+#include "tests/unit/frontend/test_server.h"
 
 namespace switchyard::frontend {
 namespace {
@@ -214,6 +215,7 @@ TestFrontend::TestFrontend(FakeCluster& cluster, ApiOptions api_options, ServerO
   const auto model = ServedModel::load(config.model, config.frontend);
   SWITCHYARD_CHECK(model.ok());
   api = Api::make(std::move(api_options), *model);
+  if (kOverTls) server_options.tls = test_tls();
   auto started = HttpServer::start(server_options, *api);
   SWITCHYARD_CHECK(started.ok());
   server = std::move(started).value();

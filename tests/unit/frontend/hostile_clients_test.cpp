@@ -193,11 +193,13 @@ TEST(HostileClients, TwoHundredHalfOpenConnectionsAreClosedInTime) {
   TestServer http({.head_timeout = 500ms});
   const auto begin = Clock::now();
   std::vector<Client> slow = half_open(http.port());
-  EXPECT_EQ(slow[0].read().status, 408);
+  // Over TLS, those that sent nothing begin the handshake when they read: too late, nothing can be said to them.
+  const auto refused = [](size_t i, int status) { return status == 408 || (kOverTls && i % 4 == 0 && status == 0); };
+  EXPECT_PRED2(refused, 0, slow[0].read().status);
   EXPECT_GE(Clock::now() - begin, 500ms);
   for (size_t i = 0; i < slow.size(); ++i) {
     if (i > 0) {
-      EXPECT_EQ(slow[i].read().status, 408);
+      EXPECT_PRED2(refused, i, slow[i].read().status);
     }
     EXPECT_TRUE(slow[i].wait_closed());
   }
@@ -240,8 +242,9 @@ TEST(HostileClients, AConnectionTooManyIsToldSo) {
   }
   Client third(http.port());
   const Answer answer = third.read();
-  EXPECT_EQ(answer.status, 503);
-  EXPECT_EQ(answer.header("retry-after"), "1");
+  // Over TLS it is only closed: a handshake is too much work for nothing.
+  EXPECT_EQ(answer.status, kOverTls ? 0 : 503);
+  EXPECT_EQ(answer.header("retry-after"), kOverTls ? "" : "1");
   EXPECT_TRUE(third.wait_closed());
   ASSERT_TRUE(first.send(request_text("GET", "/echo")));
   EXPECT_EQ(first.read().status, 200);
@@ -324,6 +327,8 @@ class OpenFilesLimit {
   rlimit before_{};
 };
 
+// Not over TLS, where the test's client cannot send before it has been accepted.
+#ifndef SWITCHYARD_HTTP_OVER_TLS
 TEST(HostileClients, ConnectionsWithoutAnOpenFileLeftWaitUntilOthersClose) {
   testing::internal::CaptureStderr();
   {
@@ -355,6 +360,7 @@ TEST(HostileClients, ConnectionsWithoutAnOpenFileLeftWaitUntilOthersClose) {
   ASSERT_NE(first, std::string::npos) << log;
   EXPECT_EQ(log.find(line, first + 1), std::string::npos) << log;
 }
+#endif
 
 TEST(HostileClients, TheLimitOfOpenFilesIsRaisedAsFarAsItGoes) {
   rlimit hard{}, after{};

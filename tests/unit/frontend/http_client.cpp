@@ -3,6 +3,8 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/ssl.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -42,10 +44,18 @@ Client::Client(uint16_t port, int receive_buffer_bytes) {
   address.sin_port = htons(port);
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   SWITCHYARD_CHECK(::connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+  if (!kOverTls) return;
+  static SSL_CTX* const kContext = SSL_CTX_new(TLS_client_method());  // trusts whoever answers
+  ::signal(SIGPIPE, SIG_IGN);
+  SSL* ssl = SSL_new(kContext);
+  SSL_set_fd(ssl, fd_);
+  SSL_set_connect_state(ssl);  // the handshake is made by the first bytes
+  ssl_ = ssl;
 }
 
 Client::Client(Client&& other) noexcept
     : fd_(std::exchange(other.fd_, -1)),
+      ssl_(std::exchange(other.ssl_, nullptr)),
       buffer_(std::move(other.buffer_)),
       events_(std::move(other.events_)),
       chunked_(other.chunked_),
@@ -55,16 +65,28 @@ Client::~Client() { close(); }
 
 bool Client::send(std::string_view bytes) {
   while (!bytes.empty()) {
-    const ssize_t sent = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    const ssize_t sent = ssl_ != nullptr ? SSL_write(static_cast<SSL*>(ssl_), bytes.data(),
+                                                     static_cast<int>(std::min<size_t>(bytes.size(), 1U << 20)))
+                                         : ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (sent <= 0) return false;
     bytes.remove_prefix(static_cast<size_t>(sent));
   }
   return true;
 }
 
+// As recv(): 0 at the end, which is the peer's word where there is TLS, or the socket's.
+long Client::receive(char* to, size_t size) {
+  if (ssl_ == nullptr) return ::recv(fd_, to, size, 0);
+  const int got = SSL_read(static_cast<SSL*>(ssl_), to, static_cast<int>(size));
+  if (got > 0) return got;
+  const int error = SSL_get_error(static_cast<SSL*>(ssl_), got);
+  char byte;
+  return error == SSL_ERROR_ZERO_RETURN || ::recv(fd_, &byte, 1, 0) == 0 ? 0 : -1;
+}
+
 bool Client::fill() {
   char bytes[65536];
-  const ssize_t got = ::recv(fd_, bytes, sizeof bytes, 0);
+  const ssize_t got = receive(bytes, sizeof bytes);
   if (got <= 0) return false;
   buffer_.append(bytes, static_cast<size_t>(got));
   return true;
@@ -157,12 +179,16 @@ std::optional<std::string> Client::next_event() {
 
 bool Client::wait_closed() {
   char byte;
-  return buffer_.empty() && ::recv(fd_, &byte, 1, 0) == 0;
+  return buffer_.empty() && receive(&byte, 1) == 0;
 }
 
-void Client::half_close() { ::shutdown(fd_, SHUT_WR); }
+void Client::half_close() {
+  if (ssl_ != nullptr) SSL_shutdown(static_cast<SSL*>(ssl_));
+  ::shutdown(fd_, SHUT_WR);
+}
 
 void Client::close() {
+  SSL_free(static_cast<SSL*>(std::exchange(ssl_, nullptr)));
   if (fd_ >= 0) ::close(std::exchange(fd_, -1));
 }
 

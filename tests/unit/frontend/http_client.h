@@ -2,6 +2,8 @@
 // told. Nothing of it comes from the code under test.
 //
 // Thread: one a client. Blocks, for at most kPatience a read; then the test fails by what the read returns.
+// Built with SWITCHYARD_HTTP_OVER_TLS, all of it happens over TLS, with OpenSSL's blocking calls: the same test bodies
+// for both kinds of port.
 #pragma once
 
 #include <chrono>
@@ -26,6 +28,12 @@ struct Answer {
 
   std::string header(const std::string& name) const;
 };
+
+#ifdef SWITCHYARD_HTTP_OVER_TLS
+inline constexpr bool kOverTls = true;
+#else
+inline constexpr bool kOverTls = false;
+#endif
 
 class Client {
  public:
@@ -53,9 +61,11 @@ class Client {
 
  private:
   bool fill();
+  long receive(char* to, size_t size);
   bool read_chunk(std::string& to);
 
   int fd_ = -1;
+  void* ssl_ = nullptr;  // of TLS
   std::string buffer_;
   std::string events_;
   std::string event_name_;

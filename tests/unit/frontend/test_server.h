@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "frontend/http/server.h"
+#include "tests/support/certificates.h"
 #include "tests/unit/frontend/http_client.h"
 
 namespace switchyard::frontend {
@@ -78,8 +79,21 @@ class TestHandler final : public RequestHandler {
   std::vector<std::pair<std::string, int>> answered_;
 };
 
+// A certificate of this process's own.
+inline net::TlsPtr test_tls() {
+  static const net::TlsPtr kTls = [] {
+    Authority authority("tests");
+    const auto files = authority.issue("server");
+    auto tls = net::Tls::server({.certificate = files.certificate, .private_key = files.key});
+    SWITCHYARD_CHECK(tls.ok());
+    return std::move(tls).value();
+  }();
+  return kTls;
+}
+
 struct TestServer {
   explicit TestServer(ServerOptions options = {}) {
+    if (kOverTls && options.tls == nullptr) options.tls = test_tls();
     auto started = HttpServer::start(options, handler);
     SWITCHYARD_CHECK(started.ok());
     server = std::move(started).value();

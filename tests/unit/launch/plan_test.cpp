@@ -225,7 +225,12 @@ TEST(Url, PartsAreReadAndNonsenseIsRefused) {
   EXPECT_EQ(url->prefix, "/base");
   EXPECT_EQ(parse_url("127.0.0.1:9")->port, 9);
   EXPECT_EQ(parse_url("http://[::1]:9")->host, "::1");
-  EXPECT_FALSE(parse_url("https://h").ok());
+  EXPECT_EQ(parse_url("https://h")->port, 443);
+  EXPECT_NE(parse_url("https://h")->tls, nullptr);
+  EXPECT_EQ(parse_url("http://h")->tls, nullptr);
+  EXPECT_NE(parse_url("https://h", {.ca_file = "/no/such.pem"}).error().message.find("--ca-file: /no/such.pem"),
+            std::string::npos);
+  EXPECT_FALSE(parse_url("ftp://h").ok());
   EXPECT_FALSE(parse_url("http://").ok());
   EXPECT_FALSE(parse_url("a b").ok());
   EXPECT_EQ(url_text("::1", 9), "http://[::1]:9");
