@@ -177,13 +177,18 @@ def main():
         rng = random.Random(a.seed)
         pauses, detected, whole, streams, lost, different = [], [], [], 0, [], 0
         for victims in batches(kind, count, a.ranks, rng):
-            config = (f"model: {{path: {a.model.resolve()}, max_model_len: 1024}}\nworker: {{data_parallel_size: {a.ranks}, kv_cache_memory_mib: 256, threads_per_rank: 1}}\n"
+            config = (f"model: {{path: {a.model.resolve()}, max_model_len: 1024}}\nworker: {{data_parallel_size: {a.ranks}, kv_cache_memory_mib: 256, threads_per_rank: 1, "
+                      f"give_up_slow_ranks: {str(kind == 'rank slowed').lower()}}}\n"
                       "frontend: {port: 0}\nlog: {level: warn}")
             with Cluster.up(config) as cluster:
                 wait_for(lambda: states(cluster) == ["live"] * a.ranks, 60, "all ranks are live")
                 port = cluster.view()["frontends"][0]["port"]
                 with Load(port, vocabulary, a.streams, a.tokens, a.seed) as load:
-                    at, noticed, again = faults(cluster, kind, victims, a.ranks, rng)
+                    try:
+                        at, noticed, again = faults(cluster, kind, victims, a.ranks, rng)
+                    except BaseException:
+                        print(cluster.stderr(), file=sys.stderr)
+                        raise
             detected, whole, streams = detected + noticed, whole + again, streams + len(load.finished)
             lost, different = lost + load.lost(), different + len(load.different())
             pauses += [p for moment in at for p in (s.pause(moment) for s in load.finished) if p is not None]

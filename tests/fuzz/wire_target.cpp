@@ -36,8 +36,9 @@ class Conversation {
       SWITCHYARD_CHECK(!ended && !error.message.empty());
       ended = true;
     };
-    link_ = std::make_shared<Link>(io_, std::move(socket), options, 1,
-                                   Handshake::server(kServer, kSecret, kProtocolVersion), "host", std::move(events));
+    link_ =
+        std::make_shared<Link>(io_, std::move(socket), nullptr, options, 1,
+                               Handshake::server(kServer, kSecret, kProtocolVersion), false, "host", std::move(events));
     link_->start(std::chrono::steady_clock::now() + std::chrono::hours(1));
     settle();
   }
