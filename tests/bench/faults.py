@@ -1,6 +1,6 @@
 """What clients see when processes of a cluster die under load: `make bench-faults`.
 
-    faults.py MODEL [--ranks 4] [--kills 20] [--stops 5] [--slows 0] [--coordinator-kills 5] [--streams 16] [--tokens 400] [--tokenizer DIR]
+    faults.py MODEL [--ranks 4] [--kills 20] [--stops 5] [--slows 0] [--coordinator-kills 5] [--frontend-kills 5] [--streams 16] [--tokens 400] [--tokenizer DIR]
 
 Clients stream greedy answers again and again; one fault after the other happens at random moments (kill -9 of a rank, SIGSTOP of a rank
 until it is found dead, a rank that runs a twentieth of the time, kill -9 of the coordinator), the next one when all ranks are live again; every process dies five times, then another
@@ -80,12 +80,12 @@ class Stream:
 
 
 class Load:
-    def __init__(self, port, vocabulary, streams, tokens, seed):
+    def __init__(self, port, vocabulary, streams, tokens, seed, compared=True):
         rng = random.Random(seed)
         self.bodies = [{"prompt": [rng.randrange(10, vocabulary) for _ in range(24)], "max_tokens": tokens, "temperature": 0, "ignore_eos": True,
                         "stream": True, "return_token_ids": True} for _ in range(8)]
         self.port, self.count, self.done, self.finished = port, streams, threading.Event(), []
-        self.expected = [Stream(i).run(port, body).tokens for i, body in enumerate(self.bodies)]
+        self.expected = [Stream(i).run(port, body).tokens for i, body in enumerate(self.bodies)] if compared else []
 
     def __enter__(self):
         self.threads = [threading.Thread(target=self.client, args=(i,)) for i in range(self.count)]
@@ -150,6 +150,27 @@ def faults(cluster, kind, victims, ranks, rng):
     return at, detected, whole
 
 
+def frontends_killed(a, vocabulary, count):
+    """How long the ranks keep what a frontend that was killed had there. Reports come every 50 ms, for it is they that tell."""
+    freed = []
+    config = (f"model: {{path: {a.model.resolve()}, max_model_len: 1024}}\nheartbeat_ms: 50\n"
+              f"worker: {{data_parallel_size: {a.ranks}, kv_cache_memory_mib: 256, threads_per_rank: 1}}\nfrontend: {{port: 0, count: 2}}\nlog: {{level: warn}}")
+    with Cluster.up(config) as cluster:
+        for _ in range(count):
+            wait_for(lambda: states(cluster) == ["live"] * a.ranks and len(cluster.view()["frontends"]) == 2, 60, "all are there")
+            victim = max(cluster.view()["frontends"], key=lambda frontend: frontend["port"])
+            with Load(victim["port"], vocabulary, a.streams, 900, a.seed, compared=False) as load:
+                wait_for(lambda: all(rank["sequences"] > 0 for rank in cluster.view()["ranks"]), 60, "streams on all ranks")
+                load.done.set()
+                os.kill(victim["pid"], signal.SIGKILL)
+                began = time.monotonic()
+                while any(rank["sequences"] + rank["waiting"] + rank["kv_blocks_used"] for rank in cluster.view()["ranks"]):
+                    if time.monotonic() > began + 30:
+                        raise AssertionError("the ranks keep sequences of a frontend that is gone")
+                freed.append(time.monotonic() - began)
+    return freed
+
+
 def batches(kind, count, ranks, rng):
     """Victims, a cluster's at a time: the launcher gives up a process that ends 8 times within ten minutes."""
     each = 1 if kind == "coordinator killed" else ranks
@@ -168,6 +189,7 @@ def main():
     parser.add_argument("--stops", type=int, default=5)
     parser.add_argument("--slows", type=int, default=0)
     parser.add_argument("--coordinator-kills", type=int, default=5)
+    parser.add_argument("--frontend-kills", type=int, default=5)
     parser.add_argument("--streams", type=int, default=16)
     parser.add_argument("--tokens", type=int, default=400)
     parser.add_argument("--seed", type=int, default=1)
@@ -200,6 +222,12 @@ def main():
                 "whole again s": {"p50": percentile(whole, 0.5), "max": percentile(whole, 1)}}), flush=True)
         for stream in lost[:3]:
             print("  lost:", stream.error or "no end", flush=True)
+    if a.frontend_kills > 0:
+        freed = []
+        while len(freed) < a.frontend_kills:
+            freed += frontends_killed(a, vocabulary, min(FAULTS_OF_ONE, a.frontend_kills - len(freed)))
+        print(json.dumps({"fault": "frontend killed", "times": a.frontend_kills, "ranks": a.ranks, "its sequences and their KV gone after s":
+                          {"p50": percentile(freed, 0.5), "max": percentile(freed, 1)}}), flush=True)
 
 
 if __name__ == "__main__":
