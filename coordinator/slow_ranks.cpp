@@ -25,7 +25,10 @@ void SlowRanks::report(uint32_t index, const wire::RankReport& report, Time now)
   Rank& rank = ranks_.at(index);
   const Totals totals{report.steps(), report.prompt_tokens() + report.generation_tokens(), report.attended_positions(),
                       report.compute_seconds()};
-  if (!rank.seen || totals.steps < rank.seen->steps) {
+  const auto less = [](const Totals& a, const Totals& b) {
+    return a.steps < b.steps || a.tokens < b.tokens || a.positions < b.positions || a.seconds < b.seconds;
+  };
+  if (!rank.seen || less(totals, *rank.seen)) {  // another process, or one that counts anew
     rank.seen = totals;
     rank.seen_at = now;
     return;

@@ -209,7 +209,7 @@ class Processes {
     const auto delay = restarts_.ended(index, Clock::now(), in_order);
     causes_[index] = cause;
     tell_coordinator();
-    if (in_order) {
+    if (delay && in_order) {
       log_info("a process has drained", {{"process", name}, {"starts_again_in_ms", delay->count()}});
     } else if (delay) {
       log_error("a process ended", {{"process", name}, {"cause", cause}, {"starts_again_in_ms", delay->count()}});

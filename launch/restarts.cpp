@@ -6,7 +6,8 @@ namespace switchyard::launch {
 
 std::optional<std::chrono::milliseconds> Restarts::ended(size_t index, Time now, bool in_order) {
   Process& process = processes_.at(index);
-  if (in_order) {
+  const bool ran = !process.started || now - *process.started >= kRunsAtLeast;
+  if (in_order && ran) {
     process.due = now + kDelayFirst;
     return kDelayFirst;
   }
@@ -25,6 +26,7 @@ std::optional<size_t> Restarts::take_due(Time now) {
   for (size_t i = 0; i < processes_.size(); ++i) {
     if (!processes_[i].due || *processes_[i].due > now) continue;
     processes_[i].due.reset();
+    processes_[i].started = now;
     return i;
   }
   return std::nullopt;

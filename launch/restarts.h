@@ -1,6 +1,7 @@
 // When a process that has ended is started again: after 100 ms, after twice as long each time it ends again, up to 30
 // s; one that ends 8 times within 10 minutes is given up. After 10 minutes without an end it counts from the start. One
-// that was told to end, and did so in order, comes back after 100 ms and is not counted.
+// that ended in order (it was told to) comes back after 100 ms and is not counted, unless it ran for less than a
+// second.
 //
 // Pure: callers say what happened and when. Bounded: 8 times a process.
 #pragma once
@@ -19,7 +20,8 @@ class Restarts {
   static constexpr std::chrono::milliseconds kDelayFirst{100};
   static constexpr std::chrono::milliseconds kDelayMax{30000};
   static constexpr std::chrono::minutes kMemory{10};
-  static constexpr size_t kEndsMax = 8;  // within kMemory
+  static constexpr size_t kEndsMax = 8;                   // within kMemory
+  static constexpr std::chrono::seconds kRunsAtLeast{1};  // before an end in order is believed
 
   // All run.
   explicit Restarts(size_t process_count) : processes_(process_count) {}
@@ -39,6 +41,7 @@ class Restarts {
  private:
   struct Process {
     std::optional<Time> due;
+    std::optional<Time> started;  // again
     bool given_up = false;
     std::chrono::milliseconds delay = kDelayFirst;  // after the next end
     std::deque<Time> ends;                          // within kMemory

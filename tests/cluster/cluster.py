@@ -128,8 +128,10 @@ class Cluster:
         self.url = line.split()[1]
         return self.url
 
-    def get(self, path, port=None):
-        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=30)
+    def get(self, path, port=None, tls=None):
+        """tls: an SSLContext, for https."""
+        to = ("127.0.0.1", port or self.port)
+        connection = http.client.HTTPSConnection(*to, timeout=30, context=tls) if tls else http.client.HTTPConnection(*to, timeout=30)
         try:
             connection.request("GET", path)
             answer = connection.getresponse()

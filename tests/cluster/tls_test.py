@@ -37,24 +37,18 @@ class Tls(unittest.TestCase):
     def tearDownClass(cls):
         shutil.rmtree(cls.folder)
 
-    def get(self, port, path, certificate=None):
+    def context(self, certificate=None):
         context = ssl.create_default_context(cafile=self.folder / "ca.pem")
         if certificate:
             context.load_cert_chain(self.folder / f"{certificate}.pem", self.folder / f"{certificate}.key")
-        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=30, context=context)
-        try:
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode()
-        finally:
-            connection.close()
+        return context
 
     def test_https_on_both_ports_and_the_tools(self):
         with Cluster.serve(*self.flags) as cluster:
             url = cluster.wait_ready()
             self.assertEqual(url, f"https://127.0.0.1:{cluster.port}")
-            self.assertEqual(self.get(cluster.port, "/v1/models")[0], 200)
-            self.assertEqual(self.get(cluster.admin_port, "/cluster")[0], 200)
+            self.assertEqual(cluster.get("/v1/models", cluster.port, self.context())[0], 200)
+            self.assertEqual(cluster.get("/cluster", cluster.admin_port, self.context())[0], 200)
             ca = ["--ca-file", self.folder / "ca.pem"]
             admin = f"https://127.0.0.1:{cluster.admin_port}"
             for trust in (ca, ["--ca-file", self.folder / "server.pem"], ["--insecure"]):
@@ -72,7 +66,7 @@ class Tls(unittest.TestCase):
             plain = cluster.get("/v1/models")
             self.assertEqual(plain[0], 400)
             self.assertIn("https://", plain[1])
-            metrics = self.get(cluster.port, "/metrics")[1]
+            metrics = cluster.get("/metrics", cluster.port, self.context())[1]
             self.assertRegex(metrics, r'switchyard_refused_connections_total\{[^}]*reason="not_a_handshake"[^}]*\} [1-9]')
             cluster.process.send_signal(signal.SIGTERM)
             self.assertEqual(cluster.process.wait(timeout=30), 0, cluster.stderr())
@@ -80,9 +74,9 @@ class Tls(unittest.TestCase):
     def test_client_certificates(self):
         with Cluster.serve(*self.flags, "--ssl-ca-certs", self.folder / "ca.pem") as cluster:
             cluster.wait_ready()
-            self.assertEqual(self.get(cluster.port, "/v1/models", "client")[0], 200)
+            self.assertEqual(cluster.get("/v1/models", cluster.port, self.context("client"))[0], 200)
             with self.assertRaises((ssl.SSLError, ConnectionError, http.client.RemoteDisconnected)):
-                self.get(cluster.port, "/v1/models")
+                cluster.get("/v1/models", cluster.port, self.context())
 
     def test_between_processes(self):
         f = self.folder

@@ -26,7 +26,8 @@ class SlowRanksTest : public testing::Test {
         report.set_steps(report.steps() + work[rank].steps);
         report.set_generation_tokens(report.generation_tokens() + work[rank].steps * work[rank].tokens);
         report.set_attended_positions(report.attended_positions() + work[rank].steps * work[rank].positions);
-        report.set_compute_seconds(report.compute_seconds() + static_cast<double>(work[rank].steps) * work[rank].seconds);
+        report.set_compute_seconds(report.compute_seconds() +
+                                   static_cast<double>(work[rank].steps) * work[rank].seconds);
         ranks_.report(rank, report, now_);
       }
       now_ += 150ms;
@@ -83,6 +84,16 @@ TEST_F(SlowRanksTest, WhatHasMoreToDoIsNotSlow) {
 TEST_F(SlowRanksTest, StepsSoSlowThatReportsHoldLessThanTwoAreLookedAtTogether) {
   pass({{}, {}, {}}, 20);
   pass({{.steps = 1}, {.seconds = 0.1, .steps = 1}, {.steps = 1}}, 10);
+  EXPECT_EQ(slow(), (Slow{false, true, false}));
+}
+
+TEST_F(SlowRanksTest, CountersThatGoBackBeginAnew) {
+  pass({{}, {}, {}}, 20);
+  reports_[1].set_generation_tokens(0);
+  reports_[1].set_attended_positions(0);
+  pass({{}, {}, {}}, 4);
+  EXPECT_NEAR(ranks_.times_usual(1), 1, 0.1);
+  pass({{}, {.seconds = 0.01}, {}}, 6);
   EXPECT_EQ(slow(), (Slow{false, true, false}));
 }
 

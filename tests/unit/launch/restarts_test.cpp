@@ -50,13 +50,29 @@ TEST(Restarts, DelaysGrowToThirtySecondsAndStartOverAfterTenQuietMinutes) {
 TEST(Restarts, OneThatWasToldToEndComesBackAtOnceHoweverOften) {
   Restarts restarts(1);
   EXPECT_EQ(restarts.ended(0, kStart), Delay(100ms));
-  for (int i = 0; i < 20; ++i) {
-    EXPECT_EQ(restarts.ended(0, kStart + 1s, true), Delay(100ms));
-    EXPECT_EQ(restarts.due(0), kStart + 1s + 100ms);
-    EXPECT_EQ(restarts.take_due(kStart + 2s), 0U);
+  auto now = kStart + 1s;
+  for (int i = 0; i < 20; ++i, now += 2s) {
+    EXPECT_EQ(restarts.ended(0, now, true), Delay(100ms));
+    EXPECT_EQ(restarts.due(0), now + 100ms);
+    EXPECT_EQ(restarts.take_due(now + 100ms), 0U);
   }
   EXPECT_EQ(restarts.ends(0), 1U);
-  EXPECT_EQ(restarts.ended(0, kStart + 3s), Delay(200ms));
+  EXPECT_EQ(restarts.ended(0, now), Delay(200ms));
+}
+
+TEST(Restarts, OneThatEndsAtOnceIsCountedHoweverItEnds) {
+  Restarts restarts(1);
+  auto now = kStart;
+  EXPECT_EQ(restarts.ended(0, now, true), Delay(100ms));  // it had run until now
+  for (size_t end = 1; end < Restarts::kEndsMax; ++end) {
+    now = *restarts.due(0);
+    EXPECT_EQ(restarts.take_due(now), 0U);
+    EXPECT_TRUE(restarts.ended(0, now + 10ms, true));
+  }
+  now = *restarts.due(0);
+  EXPECT_EQ(restarts.take_due(now), 0U);
+  EXPECT_EQ(restarts.ended(0, now + 10ms, true), std::nullopt);
+  EXPECT_TRUE(restarts.given_up(0));
 }
 
 TEST(Restarts, EachProcessIsCountedByItself) {
