@@ -34,17 +34,18 @@ Status serve(const config::ClusterConfig& config, const MpiWorld& world, uint32_
   SWITCHYARD_ASSIGN(const kernels::OpTable* ops, choose_backend(config.worker, place));
   SWITCHYARD_ASSIGN(const checkpoint::Checkpoint checkpoint, checkpoint::Checkpoint::open(config.model.path));
   SWITCHYARD_ASSIGN(const std::string secret, net::load_secret(config.secret_file));
+  net::Options options;
+  SWITCHYARD_ASSIGN(options.tls, net::internal_tls(config.tls.cert_file, config.tls.key_file, config.tls.ca_file));
+  SWITCHYARD_ASSIGN(auto service,
+                    net::Service::start({wire::ROLE_WORKER, fmt::format("worker {}", place.rank_id)}, secret, options));
   const uint32_t deadline = config.worker.step_deadline_ms;
   std::unique_ptr<ExchangeMaker> exchanges;
   if (uses_mpi(config)) {
     exchanges = make_mpi_exchanges(deadline);
   } else {
-    SWITCHYARD_ASSIGN(exchanges, make_tcp_exchanges(config.worker.listen_host, secret, deadline));
+    SWITCHYARD_ASSIGN(
+        exchanges, make_tcp_exchanges(config.worker.listen_host, {secret, options.tls, service->refusals()}, deadline));
   }
-  net::Options options;
-  SWITCHYARD_ASSIGN(options.tls, net::internal_tls(config.tls.cert_file, config.tls.key_file, config.tls.ca_file));
-  SWITCHYARD_ASSIGN(auto service,
-                    net::Service::start({wire::ROLE_WORKER, fmt::format("worker {}", place.rank_id)}, secret, options));
   SWITCHYARD_ASSIGN(auto started, Rank::start(config, checkpoint, *ops, place, std::move(service), std::move(exchanges),
                                               [](const std::string& why) {
                                                 std::fprintf(stderr, "fatal: %s\n", why.c_str());

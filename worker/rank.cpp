@@ -1,6 +1,7 @@
 #include "worker/rank.h"
 
 #include <fmt/format.h>
+#include <xxhash.h>
 
 #include <algorithm>
 #include <map>
@@ -82,6 +83,15 @@ Result<std::vector<LayerPlacement>> layer_placements(const RankAssignment& assig
     placements.push_back(LayerPlacement::from_ranks(layer, ranks));
   }
   return placements;
+}
+
+// Epoch::contents
+uint64_t digest(const RankAssignment& assignment) {
+  std::string text;
+  for (const auto& member : assignment.members)
+    text += fmt::format("{} {} {} {},", member.index, member.host, member.port, member.exchange_port);
+  for (const auto& layer : assignment.rank_of_expert) text += fmt::format("{};", fmt::join(layer, " "));
+  return XXH3_64bits(text.data(), text.size());
 }
 
 // The placement in terms of the epoch's members instead of the group's ranks.
@@ -229,7 +239,7 @@ Status Rank::run() {
   uint64_t after = 0;
   while (const auto next = server_->next_epoch(after)) {
     after = next->epoch;
-    const Epoch epoch{next->epoch, &server_->latest_epoch()};
+    const Epoch epoch{next->epoch, &server_->latest_epoch(), digest(*next)};
     const RankAssignment assignment = among_members(*next);
     const auto mine = std::find_if(assignment.members.begin(), assignment.members.end(),
                                    [&](const auto& member) { return member.index == place_.index; });
@@ -241,7 +251,9 @@ Status Rank::run() {
     ended = take_part(assignment, placement, here, epoch);
     // Ranks of an MPI job end together.
     if (ended.ok() || uses_mpi(config_)) break;
-    log_warn("left an epoch", {{"rank", place_.rank_id}, {"epoch", epoch.number}, {"why", ended.error().message}});
+    // Told that it is over: nothing went wrong here.
+    const LogLevel level = epoch.over() ? LogLevel::kInfo : LogLevel::kWarn;
+    log(level, "left an epoch", {{"rank", place_.rank_id}, {"epoch", epoch.number}, {"why", ended.error().message}});
     if (!epoch.over()) server_->leave(epoch.number);
     ended = {};
   }

@@ -18,15 +18,6 @@ bool any_remote(const std::vector<std::string>& hosts) {
   return std::any_of(hosts.begin(), hosts.end(), [](const std::string& h) { return !is_loopback(host_name(h)); });
 }
 
-// Whether tokens of a group travel from machine to machine.
-bool group_spans_hosts(const WorkerConfig& w) {
-  if (w.hosts.empty()) return false;
-  const auto places = rank_places(w);
-  for (size_t rank = 0; rank < places.size(); ++rank)
-    if (places[rank].host != places[rank - rank % w.data_parallel_size].host) return true;
-  return false;
-}
-
 }  // namespace
 
 bool is_loopback(std::string_view host) {
@@ -162,10 +153,6 @@ std::vector<Conflict> find_conflicts(const ClusterConfig& config) {
   }
   if (all && w.exchange == "mpi")
     conflict("worker", "exchange", "MPI's messages between ranks are not encrypted, and tls is given");
-  else if (all && ranks <= kRanksMax && group_spans_hosts(w))
-    conflict("worker", "hosts",
-             "the exchange between the ranks of a group is encrypted by nobody, and tls is given: keep each group on "
-             "one machine, or use a network that encrypts (WireGuard, IPsec)");
 
   // Ports.
   if (f.port != 0 && f.port + f.count - 1 > 65535) {

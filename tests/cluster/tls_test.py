@@ -6,15 +6,11 @@ import pathlib
 import shutil
 import signal
 import ssl
-import subprocess
 import tempfile
 import unittest
 
+import certificates
 from cluster import GOLDEN, Cluster, free_port, run, wait_for
-
-
-def openssl(*arguments):
-    subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
 
 
 class Tls(unittest.TestCase):
@@ -22,14 +18,7 @@ class Tls(unittest.TestCase):
     def setUpClass(cls):
         cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="swtls-"))
         f = cls.folder
-        curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-        openssl("req", "-x509", *curve, "-subj", "/CN=test authority", "-days", 1, "-keyout", f / "ca.key", "-out", f / "ca.pem")
-        (f / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
-        for name in ("server", "other", "client"):
-            openssl("req", *curve, "-subj", f"/CN={name}", "-keyout", f / f"{name}.key", "-out", f / f"{name}.csr")
-            openssl("x509", "-req", "-in", f / f"{name}.csr", "-CA", f / "ca.pem", "-CAkey", f / "ca.key", "-CAcreateserial", "-days", 1,
-                    "-extfile", f / "names", "-out", f / f"{name}.pem")
-            (f / f"{name}.key").chmod(0o600)
+        certificates.make(f, "server", "other", "client")
         cls.flags = ["--ssl-certfile", f / "server.pem", "--ssl-keyfile", f / "server.key",
                      "--admin-ssl-certfile", f / "server.pem", "--admin-ssl-keyfile", f / "server.key"]
 
@@ -81,7 +70,7 @@ class Tls(unittest.TestCase):
     def test_between_processes(self):
         f = self.folder
         with Cluster.up(f"model: {{path: {GOLDEN}/r1-tiny}}\nworker: {{data_parallel_size: 2}}\nfrontend: {{port: {free_port()}}}\n"
-                        f"tls: {{cert_file: {f}/server.pem, key_file: {f}/server.key, ca_file: {f}/ca.pem}}\n") as cluster:
+                        f"{certificates.internal(f, 'server')}") as cluster:
             chat = run("chat", "--url", cluster.url, "-p", "Say hello.", "--max-tokens", 8)
             self.assertEqual(chat.returncode, 0, chat.stderr)
             wait_for(lambda: [r["state"] for r in cluster.view()["ranks"]] == ["live", "live"], 30, "both ranks are live")

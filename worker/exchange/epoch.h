@@ -13,6 +13,9 @@ namespace switchyard::worker {
 struct Epoch {
   uint64_t number = 0;
   const std::atomic<uint64_t>* latest = nullptr;  // that this rank has heard of; null: there will be no other
+  // A digest of its members and placement: should a coordinator that has begun anew give a number twice, the two do not
+  // meet.
+  uint64_t contents = 0;
 
   // Any thread.
   bool over() const { return latest != nullptr && latest->load(std::memory_order_acquire) > number; }

@@ -30,7 +30,7 @@ class ExchangeMaker {
 
 // Sockets of each epoch's own, and shared memory where all members are on one machine. Listens on any free port of
 // host.
-Result<std::unique_ptr<ExchangeMaker>> make_tcp_exchanges(const std::string& host, std::string secret,
+Result<std::unique_ptr<ExchangeMaker>> make_tcp_exchanges(const std::string& host, TcpTrust trust,
                                                           uint32_t deadline_ms);
 
 }  // namespace switchyard::worker

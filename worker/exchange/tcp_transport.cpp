@@ -16,15 +16,16 @@ namespace {
 
 class TcpTransport final : public Transport {
  public:
-  TcpTransport(std::vector<Socket> sockets, uint32_t rank, uint32_t deadline_ms, Epoch epoch)
+  TcpTransport(std::vector<Socket> sockets, uint32_t rank, bool is_secure, uint32_t deadline_ms, Epoch epoch)
       : sockets_(std::move(sockets)),
         rank_(rank),
+        is_secure_(is_secure),
         deadline_(deadline_ms),
         epoch_(epoch),
         out_(sockets_.size()),
         in_(sockets_.size()) {}
 
-  const char* name() const override { return "tcp"; }
+  const char* name() const override { return is_secure_ ? "tcp over TLS" : "tcp"; }
   uint32_t rank() const override { return rank_; }
   uint32_t size() const override { return static_cast<uint32_t>(sockets_.size()); }
 
@@ -61,14 +62,14 @@ class TcpTransport final : public Transport {
       bool moved = false;
       for (uint32_t step = 1; step < size(); ++step) {
         const uint32_t r = (rank_ + step) % size();
-        const int file = sockets_[r].file();
+        Socket& socket = sockets_[r];
         for (const bool sends : {true, false}) {
           Flow& flow = sends ? out_[r] : in_[r];
           if (flow.left == 0) continue;
-          const Flow::Moved result = sends ? flow.send(file) : flow.receive(file);
-          if (result == Flow::Moved::kClosed)
+          const Socket::Moved result = sends ? socket.send(flow) : socket.receive(flow);
+          if (result == Socket::Moved::kClosed)
             return Error{Errc::kPeerLost, fmt::format("{}: rank {} is gone", what, r)};
-          moved |= result == Flow::Moved::kSome;
+          moved |= result == Socket::Moved::kSome;
           open |= flow.left != 0;
         }
       }
@@ -85,8 +86,9 @@ class TcpTransport final : public Transport {
     return names;
   }
 
-  const std::vector<Socket> sockets_;  // (ranks)
+  std::vector<Socket> sockets_;  // (ranks)
   const uint32_t rank_;
+  const bool is_secure_;
   const std::chrono::milliseconds deadline_;
   const Epoch epoch_;
   std::vector<Flow> out_, in_;  // (ranks)
@@ -108,7 +110,7 @@ Result<TcpListener> TcpListener::open(const std::string& host, uint16_t port) {
   socklen_t size = sizeof address;
   const bool listens =
       listener.file_ >= 0 && setsockopt(listener.file_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
-      bind(listener.file_, found->ai_addr, found->ai_addrlen) == 0 && listen(listener.file_, 128) == 0 &&
+      bind(listener.file_, found->ai_addr, found->ai_addrlen) == 0 && listen(listener.file_, SOMAXCONN) == 0 &&
       getsockname(listener.file_, reinterpret_cast<sockaddr*>(&address), &size) == 0;
   const int error = errno;
   freeaddrinfo(found);
@@ -125,11 +127,12 @@ TcpListener::~TcpListener() {
 TcpListener::TcpListener(TcpListener&& other) noexcept : file_(std::exchange(other.file_, -1)), port_(other.port_) {}
 
 Result<std::unique_ptr<Transport>> make_tcp_transport(TcpListener& listener, const std::vector<TcpMember>& members,
-                                                      uint32_t rank, const std::string& secret, uint32_t deadline_ms,
+                                                      uint32_t rank, const TcpTrust& trust, uint32_t deadline_ms,
                                                       Epoch epoch) {
   SWITCHYARD_CHECK(rank < members.size());
-  SWITCHYARD_ASSIGN(std::vector<Socket> sockets, connect_members(listener, members, rank, secret, deadline_ms, epoch));
-  return std::unique_ptr<Transport>(std::make_unique<TcpTransport>(std::move(sockets), rank, deadline_ms, epoch));
+  SWITCHYARD_ASSIGN(std::vector<Socket> sockets, connect_members(listener, members, rank, trust, deadline_ms, epoch));
+  return std::unique_ptr<Transport>(
+      std::make_unique<TcpTransport>(std::move(sockets), rank, trust.tls != nullptr, deadline_ms, epoch));
 }
 
 }  // namespace switchyard::worker

@@ -1,64 +1,21 @@
 // Goal: ranks find each other over TCP and move bytes whole, whoever else knocks; who is gone or late is named. Method:
-// ranks as threads on loopback, and plain sockets as strangers.
+// ranks as threads on loopback, plain and over TLS. Those who knock without being members: tcp_strangers_test.cpp.
 #include "worker/exchange/tcp_transport.h"
 
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <atomic>
-#include <numeric>
 #include <thread>
+
+#include "tests/support/certificates.h"
+#include "tests/unit/exchange/tcp_ranks.h"
 
 namespace switchyard::worker {
 namespace {
 
-constexpr uint32_t kLong = 60000;
-
-// Listeners of ranks on loopback, and their connecting.
-struct Ranks {
-  explicit Ranks(uint32_t count) {
-    for (uint32_t r = 0; r < count; ++r) {
-      listeners.push_back(TcpListener::open("127.0.0.1", 0).value());
-      members.push_back({"127.0.0.1", listeners.back().port()});
-    }
-  }
-
-  // The same secret, epoch and deadline for all.
-  std::vector<std::unique_ptr<Transport>> connect(uint32_t deadline_ms = kLong, Epoch epoch = {}) {
-    std::vector<std::unique_ptr<Transport>> transports(members.size());
-    std::vector<std::thread> threads;
-    for (uint32_t r = 0; r < members.size(); ++r) {
-      threads.emplace_back([&, r] {
-        auto made = make_tcp_transport(listeners[r], members, r, "secret", deadline_ms, epoch);
-        EXPECT_TRUE(made.ok()) << made.error().message;
-        if (made.ok()) transports[r] = std::move(*made);
-      });
-    }
-    for (auto& thread : threads) thread.join();
-    return transports;
-  }
-
-  std::vector<TcpListener> listeners;
-  std::vector<TcpMember> members;
-};
-
-int knock(uint16_t port, const std::string& bytes) {
-  const int file = socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  EXPECT_EQ(::connect(file, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-  if (bytes.empty()) return file;
-  EXPECT_EQ(send(file, bytes.data(), bytes.size(), MSG_NOSIGNAL), static_cast<ssize_t>(bytes.size()));
-  return file;
-}
-
-TEST(TcpTransport, BytesArriveWholeFromEveryRank) {
+void expect_bytes_arrive_whole(const TcpTrust& trust) {
   for (const uint32_t count : {1U, 2U, 3U, 5U}) {
-    Ranks ranks(count);
+    TcpRanks ranks(count, trust);
     auto transports = ranks.connect();
     std::vector<std::thread> threads;
     for (uint32_t r = 0; r < count; ++r) {
@@ -97,45 +54,33 @@ TEST(TcpTransport, BytesArriveWholeFromEveryRank) {
   }
 }
 
-TEST(TcpTransport, StrangersAreNoHindrance) {
-  Ranks ranks(3);
-  std::vector<int> files;
-  for (const auto& member : ranks.members) {
-    for (int i = 0; i < 100; ++i) files.push_back(knock(member.port, ""));  // more than it keeps
-    files.push_back(knock(member.port, "GET / HTTP/1.1\r\n\r\n"));
-    files.push_back(knock(member.port, std::string(56, 'x')));
-    files.push_back(knock(member.port, std::string(4096, '\xff')));
-  }
-  const auto transports = ranks.connect();
-  for (const auto& transport : transports) EXPECT_TRUE(transport != nullptr);
-  for (const int file : files) close(file);
-}
+TEST(TcpTransport, BytesArriveWholeFromEveryRank) { expect_bytes_arrive_whole({"secret"}); }
 
-TEST(TcpTransport, AnotherSecretIsRefused) {
-  Ranks ranks(2);
-  Result<std::unique_ptr<Transport>> other = Error{Errc::kIo, ""};
-  std::thread thread([&] { other = make_tcp_transport(ranks.listeners[1], ranks.members, 1, "another secret", 300); });
-  const auto mine = make_tcp_transport(ranks.listeners[0], ranks.members, 0, "secret", 300, {7});
-  thread.join();
-  ASSERT_FALSE(mine.ok());
-  EXPECT_EQ(mine.error().code, Errc::kTimeout);
-  EXPECT_EQ(mine.error().message, "epoch 7: rank 1 did not connect in time");
-  EXPECT_FALSE(other.ok());
+TEST(TcpTransport, BytesArriveWholeOverTls) {
+  Authority authority("the cluster");
+  expect_bytes_arrive_whole({"secret", tls_of(authority)});
 }
 
 TEST(TcpTransport, ARankOfAnotherEpochIsNotLetIn) {
-  Ranks ranks(2);
+  TcpRanks ranks(2);
   Result<std::unique_ptr<Transport>> old = Error{Errc::kIo, ""};
-  std::thread thread([&] { old = make_tcp_transport(ranks.listeners[1], ranks.members, 1, "secret", 300, {1}); });
-  EXPECT_FALSE(make_tcp_transport(ranks.listeners[0], ranks.members, 0, "secret", 300, {2}).ok());
+  std::thread thread([&] { old = make_tcp_transport(ranks.listeners[1], ranks.members, 1, {"secret"}, 300, {1}); });
+  EXPECT_FALSE(make_tcp_transport(ranks.listeners[0], ranks.members, 0, {"secret"}, 300, {2}).ok());
   thread.join();
   EXPECT_FALSE(old.ok());
+  // Nor one of an epoch that only has the same number.
+  std::thread namesake([&] {
+    old = make_tcp_transport(ranks.listeners[1], ranks.members, 1, {"secret"}, 300, {2, nullptr, 1});
+  });
+  EXPECT_FALSE(make_tcp_transport(ranks.listeners[0], ranks.members, 0, {"secret"}, 300, {2, nullptr, 2}).ok());
+  namesake.join();
+  EXPECT_FALSE(old.ok());
   // In one epoch they meet, through the same listeners.
-  for (const auto& transport : ranks.connect(kLong, {3})) EXPECT_TRUE(transport != nullptr);
+  for (const auto& transport : ranks.connect(TcpRanks::kLong, {3})) EXPECT_TRUE(transport != nullptr);
 }
 
 TEST(TcpTransport, ARankThatDiesIsNamedAtOnce) {
-  Ranks ranks(3);
+  TcpRanks ranks(3);
   auto transports = ranks.connect();
   transports[1].reset();
   const uint32_t mine = 0;
@@ -147,7 +92,7 @@ TEST(TcpTransport, ARankThatDiesIsNamedAtOnce) {
 }
 
 TEST(TcpTransport, ARankThatIsLateIsNamed) {
-  Ranks ranks(2);
+  TcpRanks ranks(2);
   const auto transports = ranks.connect(200);
   const uint32_t mine = 0;
   std::vector<uint32_t> all(2);
@@ -160,8 +105,8 @@ TEST(TcpTransport, ARankThatIsLateIsNamed) {
 TEST(TcpTransport, AnEpochsEndEndsEveryWait) {
   std::atomic<uint64_t> latest{4};
   const Epoch epoch{4, &latest};
-  Ranks ranks(2);
-  const auto transports = ranks.connect(kLong, epoch);
+  TcpRanks ranks(2);
+  const auto transports = ranks.connect(TcpRanks::kLong, epoch);
   Status waiting;
   Result<std::unique_ptr<Transport>> connecting = Error{Errc::kIo, ""};
   std::thread one([&] {
@@ -169,8 +114,9 @@ TEST(TcpTransport, AnEpochsEndEndsEveryWait) {
     std::vector<uint32_t> all(2);
     waiting = transports[0]->all_gather(&mine, sizeof mine, all.data());
   });
-  std::thread other(
-      [&] { connecting = make_tcp_transport(ranks.listeners[1], ranks.members, 1, "secret", kLong, epoch); });
+  std::thread other([&] {
+    connecting = make_tcp_transport(ranks.listeners[1], ranks.members, 1, {"secret"}, TcpRanks::kLong, epoch);
+  });
   latest = 5;
   one.join();
   other.join();
