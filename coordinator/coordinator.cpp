@@ -263,16 +263,14 @@ void CoordinatorImpl::look_for_slowness(const Rank& rank) {
   const uint32_t index = rank.rank_id % group_size;
   SlowRanks& slow = slow_[rank.rank_id / group_size];
   if (!rank.member) return;
-  slow.report(index, rank.report, now());
-  if (!slow.slow(index)) return;
+  const SlowRanks::Verdict verdict = slow.report(index, rank.report, now());
+  if (verdict == SlowRanks::Verdict::kNone) return;
   const std::string cause =
       fmt::format("its steps take {:.0f} times as long as usual, and the others wait for it", slow.times_usual(index));
+  if (verdict == SlowRanks::Verdict::kSlow) return log_warn("rank is slow", {{"rank", rank.rank_id}, {"cause", cause}});
   const ConnectionId connection = rank.connection;
-  slow.begin(index);  // it is said once
-  if (!config_.worker.give_up_slow_ranks || !membership_.give_up(rank.rank_id, cause)) {
-    log_warn("rank is slow", {{"rank", rank.rank_id}, {"cause", cause}});
-    return;
-  }
+  if (!config_.worker.give_up_slow_ranks || !membership_.give_up(rank.rank_id, cause)) return;
+  slow.begin(index);
   wire::Frame frame;
   frame.mutable_assignment()->set_release(true);
   frame.mutable_assignment()->set_error(cause);

@@ -62,6 +62,7 @@ json::object rank_json(const Rank& rank, const RankGroup& group, const View& vie
   out["steps"] = report.steps();
   out["step_seconds"] = report.step_seconds_mean();
   out["times_usual"] = times_usual(rank, group, view);
+  out["slow"] = view.slow[group.group()].slow(rank.rank_id % static_cast<uint32_t>(group.ranks().size()));
   out["preemptions"] = report.preemptions();
   out["prefix_queries"] = report.prefix_queries();
   out["prefix_hits"] = report.prefix_hits();

@@ -119,6 +119,14 @@ def states(cluster):
         return []
 
 
+def is_noticed(cluster, rank_id):
+    try:
+        rank = cluster.view()["ranks"][rank_id]
+        return rank["state"] != "live" or rank["slow"]
+    except OSError:
+        return False
+
+
 def percentile(values, share):
     values = sorted(values)
     return round(values[min(len(values) - 1, int(share * len(values)))], 3) if values else None
@@ -126,9 +134,10 @@ def percentile(values, share):
 
 def faults(cluster, kind, victims, ranks, rng):
     """Lets a fault of a kind happen to each victim in turn; the figures."""
-    at, detected, whole = [], [], []
+    at, detected, given_up, whole = [], [], [], []
     for rank_id in victims:
-        time.sleep(rng.uniform(0.5, 1.5))
+        # A process is not judged slow in its first three seconds.
+        time.sleep(rng.uniform(0.5, 1.5) + (3.5 if kind == "rank slowed" else 0))
         view = cluster.view()
         victim = view["coordinator"] if kind == "coordinator killed" else view["ranks"][rank_id]
         began = time.monotonic()
@@ -139,15 +148,18 @@ def faults(cluster, kind, victims, ranks, rng):
         else:
             os.kill(victim["pid"], signal.SIGSTOP if kind == "rank stopped" else signal.SIGKILL)
         if kind != "coordinator killed":
-            wait_for(lambda: states(cluster)[rank_id] != "live", 60, "the fault is noticed")
+            wait_for(lambda: is_noticed(cluster, rank_id), 60, "the fault is noticed")
             detected.append(time.monotonic() - began)
+        if slowing:
+            wait_for(lambda: states(cluster)[rank_id] != "live", 60, "it is given up")
+            given_up.append(time.monotonic() - began)
         if kind == "rank stopped":
             os.kill(victim["pid"], signal.SIGCONT)
         if slowing:
             slowing.wait()
         wait_for(lambda: states(cluster) == ["live"] * ranks, 120, "all ranks are live again")
         whole.append(time.monotonic() - began)
-    return at, detected, whole
+    return at, detected, given_up, whole
 
 
 def frontends_killed(a, vocabulary, count):
@@ -197,7 +209,7 @@ def main():
     vocabulary = json.loads((a.model / "config.json").read_text())["vocab_size"]
     for kind, count in (("rank killed", a.kills), ("rank stopped", a.stops), ("rank slowed", a.slows), ("coordinator killed", a.coordinator_kills)):
         rng = random.Random(a.seed)
-        pauses, detected, whole, streams, lost, different = [], [], [], 0, [], 0
+        pauses, detected, given_up, whole, streams, lost, different = [], [], [], [], 0, [], 0
         for victims in batches(kind, count, a.ranks, rng):
             config = (f"model: {{path: {a.model.resolve()}, max_model_len: 1024}}\nworker: {{data_parallel_size: {a.ranks}, kv_cache_memory_mib: 256, threads_per_rank: 1, "
                       f"give_up_slow_ranks: {str(kind == 'rank slowed').lower()}}}\n"
@@ -207,17 +219,18 @@ def main():
                 port = cluster.view()["frontends"][0]["port"]
                 with Load(port, vocabulary, a.streams, a.tokens, a.seed) as load:
                     try:
-                        at, noticed, again = faults(cluster, kind, victims, a.ranks, rng)
+                        at, noticed, gone, again = faults(cluster, kind, victims, a.ranks, rng)
                     except BaseException:
                         print(cluster.stderr(), file=sys.stderr)
                         raise
-            detected, whole, streams = detected + noticed, whole + again, streams + len(load.finished)
+            detected, given_up, whole, streams = detected + noticed, given_up + gone, whole + again, streams + len(load.finished)
             lost, different = lost + load.lost(), different + len(load.different())
             pauses += [p for moment in at for p in (s.pause(moment) for s in load.finished) if p is not None]
         if count > 0:
             print(json.dumps({
                 "fault": kind, "times": count, "ranks": a.ranks, "streams": streams, "lost": len(lost), "different": different,
                 "noticed s": {"p50": percentile(detected, 0.5), "p99": percentile(detected, 0.99), "max": percentile(detected, 1)},
+                **({"given up s": {"p50": percentile(given_up, 0.5), "max": percentile(given_up, 1)}} if given_up else {}),
                 "pause s": {"p50": percentile(pauses, 0.5), "p99": percentile(pauses, 0.99), "max": percentile(pauses, 1), "streams": len(pauses)},
                 "whole again s": {"p50": percentile(whole, 0.5), "max": percentile(whole, 1)}}), flush=True)
         for stream in lost[:3]:
