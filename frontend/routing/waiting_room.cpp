@@ -63,7 +63,7 @@ std::optional<double> WaitingRoom::rate(int32_t priority) const {
 double WaitingRoom::wait_seconds(const Ranks& ranks, int32_t priority) const {
   const double queued = queued_work(ranks, priority);
   if (const auto measured = rate(priority)) return queued / *measured;
-  return queued <= mean_work() * ranks.places ? 0.0 : std::numeric_limits<double>::infinity();
+  return queued < mean_work() * ranks.places ? 0.0 : std::numeric_limits<double>::infinity();
 }
 
 void WaitingRoom::pass_time(const Ranks& ranks, Time now) {

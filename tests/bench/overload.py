@@ -190,6 +190,12 @@ async def measure(cluster, port, a):
     print(json.dumps({"offered a second": round(offered / took, 1), "times capacity": round(offered / took / rate, 1), "seconds": round(took), "bound s": a.bound}), flush=True)
     for kind, answers in load.answers.items():
         show(kind, answers, base)
+    tenths = [[] for _ in range(10)]
+    for x in load.answers["normal"]:
+        if x.status == 200 and x.times:
+            tenths[min(9, max(0, int(10 * (x.begin - begin) / a.seconds)))].append(x.ttft())
+    print(json.dumps({"normal: ttft s by tenths of the load": {f"p{round(100 * p)}": [percentile(t, p) and round(percentile(t, p), 1) for t in tenths] for p in (0.5, 0.99, 1)}}),
+          flush=True)
     again = load.answers["came again"]
     print(json.dumps({"came again when told": len(again), "accepted then": round(sum(x.status == 200 for x in again) / max(1, len(again)), 3),
                       "told a time after the end": load.told_beyond}), flush=True)
