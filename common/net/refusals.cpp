@@ -1,5 +1,6 @@
 #include "common/net/refusals.h"
 
+#include "common/base/clock.h"
 #include "common/base/log.h"
 
 namespace switchyard::net {
@@ -7,7 +8,7 @@ namespace switchyard::net {
 void Refusals::add(Refusal refusal, const std::string& cause) {
   const auto index = static_cast<size_t>(refusal);
   counts_[index].fetch_add(1, std::memory_order_relaxed);
-  const auto now = std::chrono::steady_clock::now();
+  const Time now = switchyard::now();
   const std::lock_guard lock(mutex_);
   if (now - window_begin_ >= kWindow) {
     window_begin_ = now;

@@ -8,6 +8,8 @@
 #include <mutex>
 #include <string>
 
+#include "common/base/clock.h"
+
 namespace switchyard::net {
 
 enum class Refusal {
@@ -39,7 +41,7 @@ class Refusals {
 
   std::array<std::atomic<uint64_t>, kRefusalNames.size()> counts_{};
   std::mutex mutex_;  // guards what follows
-  std::chrono::steady_clock::time_point window_begin_{};
+  Time window_begin_{};
   uint64_t in_window_ = 0;
   uint64_t unlogged_ = 0;
 };

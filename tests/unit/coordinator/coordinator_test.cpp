@@ -293,6 +293,11 @@ TEST(Coordinator, ClosesConnectionsThatSpeakOutOfTurn) {
   Fake worker(wire::ROLE_WORKER, "worker", coordinator->port(), {.reconnect = false});
   worker.greet({report(wire::RANK_LIVE, 1)});
   EXPECT_TRUE(worker.wait_closed());
+  // What is not a role's business is counted; a report before the registration is a mistake.
+  const auto metrics = body_of(get(coordinator->admin_port(), "/metrics"));
+  EXPECT_NE(metrics.find("switchyard_refused_connections_total{process=\"coordinator\",reason=\"role\"} 1\n"),
+            std::string::npos)
+      << metrics;
 }
 
 TEST(Coordinator, FrontendsHearOfEveryChange) {
