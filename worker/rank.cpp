@@ -1,7 +1,6 @@
 #include "worker/rank.h"
 
 #include <fmt/format.h>
-#include <xxhash.h>
 
 #include <algorithm>
 #include <map>
@@ -83,15 +82,6 @@ Result<std::vector<LayerPlacement>> layer_placements(const RankAssignment& assig
     placements.push_back(LayerPlacement::from_ranks(layer, ranks));
   }
   return placements;
-}
-
-// Epoch::contents
-uint64_t digest(const RankAssignment& assignment) {
-  std::string text;
-  for (const auto& member : assignment.members)
-    text += fmt::format("{} {} {} {},", member.index, member.host, member.port, member.exchange_port);
-  for (const auto& layer : assignment.rank_of_expert) text += fmt::format("{};", fmt::join(layer, " "));
-  return XXH3_64bits(text.data(), text.size());
 }
 
 // The placement in terms of the epoch's members instead of the group's ranks.

@@ -19,6 +19,7 @@
 #include "common/wire/switchyard.pb.h"
 #include "worker/burst_relay.h"
 #include "worker/constraint_compiler.h"
+#include "worker/messages.h"
 
 namespace switchyard::worker {
 namespace {
@@ -37,86 +38,9 @@ uint64_t monotonic_ns() {
   return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(now().time_since_epoch()).count());
 }
 
-SamplingParams to_params(const wire::Sampling& from) {
-  SamplingParams p;
-  p.temperature = from.temperature();
-  p.top_p = from.top_p();
-  p.top_k = from.top_k();
-  p.min_p = from.min_p();
-  p.presence_penalty = from.presence_penalty();
-  p.frequency_penalty = from.frequency_penalty();
-  p.repetition_penalty = from.repetition_penalty() == 0.0F ? 1.0F : from.repetition_penalty();
-  p.seed = from.seed();
-  for (const auto& bias : from.logit_bias()) p.logit_bias.emplace_back(bias.token_id(), bias.bias());
-  p.min_tokens = from.min_tokens();
-  p.stop_token_ids.assign(from.stop_token_ids().begin(), from.stop_token_ids().end());
-  p.logprobs = from.logprobs();
-  p.top_logprobs = from.top_logprobs();
-  p.prompt_logprobs = from.prompt_logprobs();
-  return p;
-}
-
-void to_wire(const TokenLogprob& from, wire::TokenLogprob* to) {
-  to->set_token_id(from.token_id);
-  to->set_logprob(from.logprob);
-  to->set_rank(from.rank);
-  for (const auto& [id, logprob] : from.top) {
-    to->add_top_ids(id);
-    to->add_top_logprobs(logprob);
-  }
-}
-
-structured::Constraint to_constraint(const wire::Constraint& from) {
-  using Kind = structured::Constraint::Kind;
-  structured::Constraint to;
-  switch (from.kind()) {
-    case wire::CONSTRAINT_JSON_SCHEMA: to.kind = Kind::kJsonSchema; break;
-    case wire::CONSTRAINT_REGEX: to.kind = Kind::kRegex; break;
-    case wire::CONSTRAINT_CHOICE: to.kind = Kind::kChoice; break;
-    case wire::CONSTRAINT_GRAMMAR: to.kind = Kind::kGrammar; break;
-    default: to.kind = Kind::kJsonObject; break;
-  }
-  to.text = from.text();
-  to.open_objects = from.open_objects();
-  to.begins_after = from.begins_after();
-  to.reasoning_opens = from.reasoning_opens();
-  to.in_harmony = from.in_harmony();
-  return to;
-}
-
-Pooling pooling_of(wire::Pooling from) {
-  switch (from) {
-    case wire::POOLING_LAST: return Pooling::kLast;
-    case wire::POOLING_MEAN: return Pooling::kMean;
-    default: return Pooling::kNone;
-  }
-}
-
-wire::FinishReason to_wire(Finish finish) {
-  switch (finish) {
-    case Finish::kNone: return wire::FINISH_NONE;
-    case Finish::kStop: return wire::FINISH_STOP;
-    case Finish::kLength: return wire::FINISH_LENGTH;
-    case Finish::kCancelled: return wire::FINISH_CANCELLED;
-    case Finish::kError: return wire::FINISH_ERROR;
-    case Finish::kComplete: return wire::FINISH_COMPLETE;
-  }
-  return wire::FINISH_ERROR;
-}
-
 // A drained rank that hears nothing from the coordinator ends without its word: to the others it is then one that died.
 constexpr std::chrono::milliseconds kReleaseLimit{2000};
 constexpr std::chrono::milliseconds kExpertTokensInterval{1000};
-
-uint32_t http_status(Errc code) {
-  switch (code) {
-    case Errc::kInvalid:
-    case Errc::kTooLarge: return 400;
-    case Errc::kOverloaded: return 429;
-    case Errc::kUnavailable: return 503;
-    default: return 500;
-  }
-}
 
 class ServerImpl final : public Server {
  public:
@@ -271,22 +195,7 @@ class ServerImpl final : public Server {
       if (output.finish != Finish::kNone) forget(found);
       auto& [connection, frame] = frames[request.from.get()];
       connection = request.from;
-      wire::Output* to = frame.mutable_outputs()->add_outputs();
-      to->set_request_id(request.id);
-      to->mutable_token_ids()->Add(output.tokens.begin(), output.tokens.end());
-      for (const auto& logprob : output.logprobs) to_wire(logprob, to->add_logprobs());
-      for (const auto& logprob : output.prompt_logprobs) to_wire(logprob, to->add_prompt_logprobs());
-      to->mutable_embedding()->Add(output.embedding.begin(), output.embedding.end());
-      to->set_cached_tokens(output.cached_tokens);
-      to->set_finish(to_wire(output.finish));
-      if (output.finish == Finish::kNone) continue;
-      to->set_queue_seconds(output.queue_seconds);
-      to->set_prefill_seconds(output.prefill_seconds);
-      to->set_decode_seconds(output.decode_seconds);
-      if (output.finish == Finish::kError) {
-        to->set_error(output.error.message);
-        to->set_error_status(http_status(output.error.code));
-      }
+      to_wire(output, request.id, frame.mutable_outputs()->add_outputs());
     }
     if (frames.empty()) return;
     const uint64_t load_time = monotonic_ns();
@@ -394,13 +303,7 @@ class ServerImpl final : public Server {
     r->set_load_time(monotonic_ns());  // before looking, so that what carries a later time is no older
     if (engine_ != nullptr) {
       const EngineStats stats = engine_->stats();
-      r->set_sequences_running(stats.running);
-      r->set_sequences_waiting(stats.waiting);
-      r->set_kv_blocks_total(stats.kv_blocks_total);
-      r->set_kv_blocks_used(stats.kv_blocks_used);
-      r->set_steps(stats.steps);
-      r->set_prompt_tokens(stats.prompt_tokens);
-      r->set_generation_tokens(stats.generation_tokens);
+      to_wire(stats, r);
       // Tens of kilobytes for a large model: not in every heartbeat.
       if (now() - expert_tokens_reported_ >= kExpertTokensInterval) {
         expert_tokens_reported_ = now();
@@ -412,14 +315,6 @@ class ServerImpl final : public Server {
         r->set_step_seconds_mean((stats.step_seconds - reported_step_seconds_) / static_cast<double>(steps));
       reported_steps_ = stats.steps;
       reported_step_seconds_ = stats.step_seconds;
-      r->set_exchange_dispatch_seconds(stats.exchange.dispatch_seconds);
-      r->set_exchange_combine_seconds(stats.exchange.combine_seconds);
-      r->set_exchange_bytes(stats.exchange.bytes_sent);
-      r->set_compute_seconds(stats.compute_seconds);
-      r->set_attended_positions(stats.attended_positions);
-      r->set_preemptions(stats.preemptions);
-      r->set_prefix_queries(stats.prefix_queries);
-      r->set_prefix_hits(stats.prefix_hits);
     }
     for (const uint64_t count : net_->refusals()->counts()) r->add_refused_connections(count);
     coordinator_->send(frame);
@@ -446,40 +341,8 @@ class ServerImpl final : public Server {
   }
 
   Result<RankAssignment> read(const wire::Assignment& from) {
-    RankAssignment to;
-    to.epoch = from.epoch();
-    const wire::Placement& placement = from.placement();
-    const size_t entries = size_t{placement.layer_count()} * placement.expert_count();
-    if (static_cast<size_t>(placement.rank_of_expert_size()) != entries) {
-      return Error{Errc::kInvalid,
-                   fmt::format("the coordinator's placement has {} entries, not {} layers x {} experts",
-                               placement.rank_of_expert_size(), placement.layer_count(), placement.expert_count())};
-    }
-    expert_layers_ = placement.layer_count();
-    for (uint32_t layer = 0; layer < placement.layer_count(); ++layer) {
-      const auto begin = placement.rank_of_expert().begin() + static_cast<int>(layer * placement.expert_count());
-      to.rank_of_expert.emplace_back(begin, begin + static_cast<int>(placement.expert_count()));
-      for (const uint32_t rank : to.rank_of_expert.back()) {
-        if (rank >= identity_.size)
-          return Error{Errc::kInvalid, fmt::format("the coordinator's placement names rank {}", rank)};
-      }
-    }
-    const uint32_t first_id = identity_.rank_id - identity_.index;
-    for (const auto& rank : from.ranks()) {
-      to.members.push_back({rank.rank_id() - first_id, rank.host(), static_cast<uint16_t>(rank.port()),
-                            static_cast<uint16_t>(rank.exchange_port())});
-    }
-    if (from.prepare()) return to;
-    for (const auto& layer : to.rank_of_expert) {
-      for (const uint32_t index : layer) {
-        const bool there = std::any_of(to.members.begin(), to.members.end(),
-                                       [&](const RankAssignment::Member& member) { return member.index == index; });
-        if (!there)
-          return Error{Errc::kInvalid,
-                       fmt::format("epoch {} gives experts to rank {}, who takes no part", to.epoch, first_id + index)};
-      }
-    }
-    return to;
+    expert_layers_ = from.placement().layer_count();
+    return read_assignment(from, identity_.rank_id - identity_.index, identity_.size);
   }
 
   // --- peers ---------------------------------------------------------------------------------------------------------
@@ -512,17 +375,7 @@ class ServerImpl final : public Server {
   // --- requests ------------------------------------------------------------------------------------------------------
 
   void on_generate(const net::ConnectionPtr& from, wire::Generate& request) {
-    auto sequence = std::make_unique<Sequence>();
-    sequence->trace_id = request.trace_id();
-    sequence->priority = request.priority();
-    sequence->params = to_params(request.sampling());
-    sequence->pooling = pooling_of(request.pooling());
-    sequence->max_tokens = sequence->pooling == Pooling::kNone ? request.max_tokens() : 0;
-    sequence->prompt_count = static_cast<uint32_t>(request.prompt_token_ids_size());
-    sequence->tokens.assign(request.prompt_token_ids().begin(), request.prompt_token_ids().end());
-    sequence->tokens.insert(sequence->tokens.end(), request.generated_token_ids().begin(),
-                            request.generated_token_ids().end());
-
+    auto sequence = to_sequence(request);
     const std::lock_guard lock(mutex_);
     const uint64_t id = ++next_id_;
     sequence->id = id;
@@ -578,13 +431,7 @@ class ServerImpl final : public Server {
 
   static void send_end(const Request& request, wire::FinishReason finish, const Error& error) {
     wire::Frame frame;
-    wire::Output* output = frame.mutable_outputs()->add_outputs();
-    output->set_request_id(request.id);
-    output->set_finish(finish);
-    if (finish == wire::FINISH_ERROR) {
-      output->set_error(error.message);
-      output->set_error_status(http_status(error.code));
-    }
+    end_to_wire(finish, error, request.id, frame.mutable_outputs()->add_outputs());
     request.from->send(frame);
   }
 

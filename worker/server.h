@@ -18,6 +18,7 @@
 #include "common/net/net.h"
 #include "worker/engine/engine.h"
 #include "worker/model/weights.h"
+#include "worker/rank_assignment.h"
 
 namespace switchyard::worker {
 
@@ -31,19 +32,6 @@ struct RankIdentity {
   std::string checkpoint;      // its fingerprint
   uint16_t exchange_port = 0;  // where peers reach it; 0: nowhere
   uint32_t vocab_size = 0;
-};
-
-// What the coordinator decided for this rank's group.
-struct RankAssignment {
-  struct Member {
-    uint32_t index = 0;  // in the group
-    std::string host;
-    uint16_t port = 0;
-    uint16_t exchange_port = 0;
-  };
-  uint64_t epoch = 0;
-  std::vector<std::vector<uint32_t>> rank_of_expert;  // (expert layers, experts): indices in the group
-  std::vector<Member> members;                        // of the epoch, ascending
 };
 
 // Ends the process at once, for this reason: its engine does not come back.

@@ -16,6 +16,7 @@
 #include "common/net/net.h"
 #include "frontend/routing/prefix_index.h"
 #include "frontend/routing/rank_choice.h"
+#include "frontend/routing/ranks.h"
 
 namespace switchyard::frontend {
 namespace {
@@ -32,6 +33,7 @@ class NetRankPool final : public RankPool {
         report_(std::move(report)),
         on_key_uses_(std::move(on_key_uses)),
         on_drain_(std::move(on_drain)),
+        ranks_(config.worker.exchange == "mpi"),
         waiting_room_(config.frontend.max_queue_seconds),
         net_(std::move(net)) {}
   ~NetRankPool() override { stop(); }
@@ -65,7 +67,7 @@ class NetRankPool final : public RankPool {
     Sending sending;
     {
       const std::lock_guard lock(mutex_);
-      const bool usable = any_usable();
+      const bool usable = ranks_.any_can_take();
       if (!usable && (known_not_to_serve() || !may_recover(now)))
         return Error{Errc::kUnavailable, "No worker rank can take the request: " + why_not()};
       waiting_room_.enter(request.priority(), static_cast<uint32_t>(request.prompt_token_ids_size()));
@@ -88,8 +90,7 @@ class NetRankPool final : public RankPool {
       const std::lock_guard lock(mutex_);
       const Sequences::Sequence sequence = take(ticket);
       if (sequence.reactor == nullptr || sequence.waits) return;
-      const auto rank = ranks_.find(*sequence.rank);
-      if (rank != ranks_.end()) connection = rank->second.connection;
+      if (const Rank* rank = ranks_.find(*sequence.rank)) connection = rank->connection;
     }
     if (!connection) return;
     wire::Frame frame;
@@ -103,17 +104,9 @@ class NetRankPool final : public RankPool {
   }
 
   Load load() const override {
-    Load load;
     const std::lock_guard lock(mutex_);
-    for (const auto& [id, rank] : ranks_) {
-      if (!rank.usable()) continue;
-      ++load.live_ranks;
-      load.running += rank.running;
-      load.waiting += rank.waiting;
-      load.kv_usage = std::max(load.kv_usage, rank.kv_usage);
-    }
-    load.replays = replays_;
-    return load;
+    const Ranks::Load load = ranks_.load();
+    return {load.ranks, load.running, load.waiting, load.kv_usage, replays_};
   }
 
   std::string why_not_ready() const override {
@@ -123,49 +116,12 @@ class NetRankPool final : public RankPool {
 
   uint32_t retry_after_seconds() const override {
     const std::lock_guard lock(mutex_);
-    uint32_t soonest = 0;
-    for (const auto& [id, group] : groups_)
-      if (!group.serves() && (soonest == 0 || group.retry_after < soonest)) soonest = group.retry_after;
-    return std::max(soonest, 1U);
+    return std::max(ranks_.retry_after_seconds(), 1U);
   }
 
   void stop() override { net_->stop(); }
 
  private:
-  // As the coordinator says.
-  struct Group {
-    std::string why_not;
-    uint32_t retry_after = 0;  // s
-    bool serves() const { return why_not.empty(); }
-  };
-  struct Rank {
-    uint32_t id = 0;
-    uint32_t group = 0;
-    std::string host;
-    uint16_t port = 0;
-    net::Service::Id connector = 0;
-    uint64_t connects = 0;          // goes up when one connector takes another's place, or ends
-    net::ConnectionPtr connection;  // null while there is none
-    bool live = false;              // as the coordinator says
-    bool joining = false;           // likewise: between two epochs, or loading
-    bool leaving = false;           // likewise: finishing what it has
-    uint32_t running = 0;
-    uint32_t waiting = 0;
-    double kv_usage = 0;
-    uint64_t load_time = 0;  // of the three above
-    Time heard_at;           // outputs, or the first sequence that it owes some for
-
-    // The load as the rank says it with its outputs, or as the coordinator passes it on, whichever is later.
-    template <typename Message>
-    void take_load(const Message& message) {
-      if (message.load_time() < load_time) return;
-      load_time = message.load_time();
-      running = message.sequences_running();
-      waiting = message.sequences_waiting();
-      kv_usage = message.kv_usage();
-    }
-    bool usable() const { return live && connection; }
-  };
   // A frame on its way to a rank: what is decided under the lock is sent outside of it.
   struct Sending {
     net::ConnectionPtr connection;  // null: nothing to send
@@ -179,32 +135,14 @@ class NetRankPool final : public RankPool {
     wire::Output* output = nullptr;
   };
 
-  bool serves(uint32_t group) const {
-    const auto found = groups_.find(group);
-    return found == groups_.end() || found->second.serves();
-  }
-  bool can_take(const Rank& rank) const { return rank.usable() && serves(rank.group); }
+  bool known_not_to_serve() const { return coordinator_ && ranks_.none_serves(); }
 
-  bool any_usable() const {
-    return std::any_of(ranks_.begin(), ranks_.end(), [&](const auto& entry) { return can_take(entry.second); });
-  }
-
-  bool known_not_to_serve() const {
-    return !groups_.empty() && coordinator_ &&
-           std::none_of(groups_.begin(), groups_.end(), [](const auto& entry) { return entry.second.serves(); });
-  }
-
-  WaitingRoom::Ranks for_waiting_room() const {
-    WaitingRoom::Ranks all;
-    uint32_t theirs = 0;
-    for (const auto& [id, rank] : ranks_) {
-      if (!rank.usable()) continue;
-      all.places += config_.worker.max_num_seqs;
-      all.waiting += rank.waiting;
-      theirs += rank.running + rank.waiting;
-    }
-    all.sequences = std::max(theirs, static_cast<uint32_t>(sequences_.size()));
-    return all;
+  WaitingRoom::Ranks for_waiting_room() {
+    const Ranks::Load load = ranks_.load();
+    // While all are away, those are let in whom they can take when they are back.
+    const auto ranks = load.ranks != 0 ? load.ranks : static_cast<uint32_t>(ranks_.all().size());
+    return {ranks * config_.worker.max_num_seqs,
+            std::max(load.running + load.waiting, static_cast<uint32_t>(sequences_.size())), load.waiting};
   }
 
   Sequences::Sequence take(uint64_t id) {
@@ -217,58 +155,36 @@ class NetRankPool final : public RankPool {
   // No rank can be used, but one could shortly before, or will soon.
   bool may_recover(Time now) const {
     if (last_lost_ && now - *last_lost_ < recovery_timeout_) return true;
-    return std::any_of(ranks_.begin(), ranks_.end(),
-                       [](const auto& entry) { return entry.second.connection && entry.second.joining; });
+    return ranks_.any_joins();
   }
 
   std::string why_not() const {
-    bool live = false;
-    for (const auto& [id, rank] : ranks_) {
-      if (can_take(rank)) return "";
-      live = live || rank.live;
-    }
-    std::string groups;
-    for (const auto& [id, group] : groups_)
-      if (!group.serves()) groups += (groups.empty() ? "" : "; ") + group.why_not;
-    if (!groups.empty()) return groups + ".";
-    if (live) return "not connected to any rank yet.";
-    if (!ranks_.empty()) return "no rank is live.";
-    if (coordinator_) return "no rank has registered yet.";
+    if (!ranks_.empty() || coordinator_) return ranks_.why_not();
     return "no coordinator" + (coordinator_error_.empty() ? "." : ": " + coordinator_error_);
-  }
-
-  // Those with a rank that cannot be used, ascending, as ranks of higher ids are in higher groups; almost always none.
-  std::vector<uint32_t> broken_groups() const {
-    std::vector<uint32_t> broken;
-    if (config_.worker.exchange != "mpi") return broken;
-    for (const auto& [id, rank] : ranks_)
-      if (!rank.usable() && (broken.empty() || broken.back() != rank.group)) broken.push_back(rank.group);
-    return broken;
   }
 
   // A group of one MPI job that lost a rank steps no more, and MPI takes seconds to end it: what its other ranks have
   // goes to a whole group at once, if there is one. Other groups go on without the rank.
   void leave_group(uint32_t group) {
     if (config_.worker.exchange != "mpi") return;
-    const auto broken = broken_groups();
-    const bool any_whole = std::any_of(ranks_.begin(), ranks_.end(), [&](const auto& entry) {
+    const auto broken = ranks_.broken_groups();
+    const bool any_whole = std::any_of(ranks_.all().begin(), ranks_.all().end(), [&](const auto& entry) {
       return !std::binary_search(broken.begin(), broken.end(), entry.second.group);
     });
-    for (auto& [id, rank] : ranks_)
+    for (auto& [id, rank] : ranks_.all())
       if (any_whole && rank.group == group && rank.usable()) disconnect(rank);
   }
 
   Rank* choose(const std::vector<uint64_t>& blocks, size_t prompt_tokens) {
     const auto matches = prefixes_.matches(blocks);
     const Time now = switchyard::now();
-    const auto broken = broken_groups();
+    const auto broken = ranks_.broken_groups();
+    const auto in_turn = ranks_.in_turn();
     std::vector<RankCandidate> candidates;
-    candidates.reserve(ranks_.size());
-    auto at = ranks_.upper_bound(last_rank_);  // the one behind the last choice comes first among equals
-    for (size_t i = 0; i < ranks_.size(); ++i, ++at) {
-      if (at == ranks_.end()) at = ranks_.begin();
-      const Rank& rank = at->second;
-      if (!can_take(rank)) continue;
+    candidates.reserve(in_turn.size());
+    for (const Rank* at : in_turn) {
+      const Rank& rank = *at;
+      if (!ranks_.can_take(rank)) continue;
       RankCandidate& candidate = candidates.emplace_back();
       candidate.rank = rank.id;
       candidate.in_broken_group = std::binary_search(broken.begin(), broken.end(), rank.group);
@@ -283,8 +199,9 @@ class NetRankPool final : public RankPool {
     }
     const auto best = choose_rank(candidates, prompt_tokens);
     if (!best) return nullptr;
-    last_rank_ = candidates[*best].rank;
-    return &ranks_[last_rank_];
+    Rank& rank = ranks_.at(candidates[*best].rank);
+    ranks_.chosen(rank);
+    return &rank;
   }
 
   // Gives a sequence to the best rank; there must be one.
@@ -329,7 +246,7 @@ class NetRankPool final : public RankPool {
     {
       const std::lock_guard lock(mutex_);
       const Time now = switchyard::now();
-      const bool usable = any_usable();
+      const bool usable = ranks_.any_can_take();
       const std::vector<uint64_t> waiting(sequences_.waiting().begin(), sequences_.waiting().end());
       for (const uint64_t id : waiting) {
         const Sequences::Sequence& sequence = *sequences_.find(id);
@@ -357,8 +274,8 @@ class NetRankPool final : public RankPool {
   bool end_paused(Time now, std::vector<GivenUp>& given_up,
                   std::vector<std::pair<net::ConnectionPtr, wire::Frame>>& cancels) {
     bool some_wait = false;
-    for (const auto& [rank_id, rank] : ranks_) {
-      if (serves(rank.group)) continue;
+    for (const auto& [rank_id, rank] : ranks_.all()) {
+      if (ranks_.serves(rank.group)) continue;
       for (const uint64_t id : sequences_.on(rank_id)) {
         const Sequences::Sequence& sequence = *sequences_.find(id);
         if (!sequence.stalled_at || now - *sequence.stalled_at <= recovery_timeout_) {
@@ -378,8 +295,8 @@ class NetRankPool final : public RankPool {
 
   // What runs in a group that waits for ranks goes to another one, or waits with it.
   void pause(uint32_t group) {
-    const bool elsewhere = any_usable();
-    for (auto& [id, rank] : ranks_) {
+    const bool elsewhere = ranks_.any_can_take();
+    for (auto& [id, rank] : ranks_.all()) {
       if (rank.group != group || sequences_.count_on(id) == 0) continue;
       if (elsewhere) {
         disconnect(rank);
@@ -439,37 +356,23 @@ class NetRankPool final : public RankPool {
     epoch_ = table.epoch();
     std::map<uint32_t, const wire::RankAddress*> listed;
     for (const auto& address : table.ranks()) listed[address.rank_id()] = &address;
-    for (auto& [id, rank] : ranks_) {
+    for (auto& [id, rank] : ranks_.all()) {
       const auto found = listed.find(id);
       if (found == listed.end()) continue;  // of a group that the coordinator does not know yet: it goes on
       const bool moved = found->second->host() != rank.host || found->second->port() != rank.port;
       if (found->second->state() == wire::RANK_DEAD || moved) disconnect(rank);
     }
     for (const auto& [id, address] : listed) {
-      Rank& rank = ranks_[id];
-      rank.id = id;
-      rank.group = address->group();
-      rank.live = address->state() == wire::RANK_LIVE;
-      rank.joining = address->state() == wire::RANK_JOINING;
-      rank.leaving = address->state() == wire::RANK_LEAVING;
-      rank.host = address->host();
-      rank.port = static_cast<uint16_t>(address->port());
-      rank.take_load(*address);
+      Rank& rank = ranks_.at(id);
+      rank.take_address(*address);
       if (rank.live && rank.connector == 0) connect(rank);
     }
-    for (const auto& state : table.groups()) groups_[state.group()] = {state.why_not_serving(), state.retry_after_s()};
+    ranks_.take_groups(table);
     for (const auto& state : table.groups())
-      if (!state.why_not_serving().empty() && !only_leaves(state.group())) pause(state.group());
+      if (!ranks_.serves(state.group()) && !ranks_.leaves(state.group())) pause(state.group());
   }
 
-  // The group does not serve because its ranks finish what they have and end.
-  bool only_leaves(uint32_t group) const {
-    return std::any_of(ranks_.begin(), ranks_.end(),
-                       [&](const auto& entry) { return entry.second.group == group && entry.second.leaving; });
-  }
-
-  // --- ranks
-  // -----------------------------------------------------------------------------------------------------------
+  // --- ranks ---------------------------------------------------------------------------------------------------------
 
   // What its connection still brings, its end included, is of no interest from here on: by then another process may be
   // there, with sequences of its own.
@@ -499,8 +402,9 @@ class NetRankPool final : public RankPool {
     handlers.on_open = [this, id, which](const net::ConnectionPtr& to) {
       {
         const std::lock_guard lock(mutex_);
-        if (ranks_[id].connects != which) return;
-        ranks_[id].connection = to;
+        Rank& opened = ranks_.at(id);
+        if (opened.connects != which) return;
+        opened.connection = to;
         log_info("connected to a rank", {{"rank", id}, {"address", to->peer().address}, {"epoch", epoch_}});
       }
       place_waiting();
@@ -527,7 +431,7 @@ class NetRankPool final : public RankPool {
     };
     {
       const std::lock_guard lock(mutex_);
-      Rank& rank = ranks_[rank_id];
+      Rank& rank = ranks_.at(rank_id);
       if (rank.connects != which) return;
       rank.take_load(frame->outputs());
       rank.heard_at = now();
@@ -569,7 +473,7 @@ class NetRankPool final : public RankPool {
     size_t lost = 0;
     {
       const std::lock_guard lock(mutex_);
-      Rank& rank = ranks_[rank_id];
+      Rank& rank = ranks_.at(rank_id);
       if (rank.connects != which) return;
       lost = lose(rank);
       leave_group(rank.group);
@@ -589,9 +493,7 @@ class NetRankPool final : public RankPool {
   net::ConnectionPtr coordinator_;
   std::string coordinator_error_;
   uint64_t epoch_ = 0;
-  std::map<uint32_t, Rank> ranks_;
-  std::map<uint32_t, Group> groups_;  // that the coordinator has told of
-  uint32_t last_rank_ = UINT32_MAX;
+  Ranks ranks_;
   Sequences sequences_;
   WaitingRoom waiting_room_;
   bool placing_later_ = false;

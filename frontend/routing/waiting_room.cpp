@@ -112,7 +112,7 @@ uint32_t WaitingRoom::promise(const Ranks& ranks, int32_t priority, double wait,
 }
 
 std::optional<WaitingRoom::Refusal> WaitingRoom::ask(const Ranks& ranks, int32_t priority, bool comes_again, Time now) {
-  if (wait_max_ <= 0.0) return std::nullopt;
+  if (wait_max_ <= 0.0 || ranks.places == 0) return std::nullopt;
   pass_time(ranks, now);
   const double wait = wait_seconds(ranks, priority);
   const bool is_expected = comes_again && redeem_promise(priority, now);

@@ -36,7 +36,7 @@ class WaitingRoom {
 
   // What the ranks have, all together.
   struct Ranks {
-    uint32_t places = 0;     // sequences that can run at once
+    uint32_t places = 0;     // sequences that can run at once; 0: no rank is known, and all come in
     uint32_t sequences = 0;  // that are there, those on their way included
     uint32_t waiting = 0;    // of these, as the ranks said last
   };
