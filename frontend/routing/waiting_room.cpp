@@ -57,7 +57,8 @@ std::optional<double> WaitingRoom::rate(int32_t priority) const {
     if (begun < priority) better += work;
   }
   if (busy_seconds_ < kMeasuredSeconds && all < kMeasuredSequences * mean_work()) return std::nullopt;
-  return std::max((all - better) / std::max(busy_seconds_, 1e-3), mean_work() / kSlowestSeconds);
+  // Those that fill free places begin at once: over less than a second they would be taken for a multiple of the rate.
+  return std::max((all - better) / std::max(busy_seconds_, kMeasuredSeconds), mean_work() / kSlowestSeconds);
 }
 
 double WaitingRoom::wait_seconds(const Ranks& ranks, int32_t priority) const {
