@@ -54,7 +54,8 @@ std::vector<std::string> needed_programs(const config::ClusterConfig& config, co
     const std::string path = options.program_directory + "/" + name;
     if (access(path.c_str(), X_OK) != 0) missing.push_back(path + ": is not there; build it (make build)");
   }
-  if (!in_path(config.launcher)) missing.push_back(config.launcher + ": is not in PATH");
+  const std::string starter = rank_starter(config);
+  if (!starter.empty() && !in_path(starter)) missing.push_back(starter + ": is not in PATH");
   return missing;
 }
 
@@ -414,6 +415,10 @@ Status run_cluster(const config::ClusterConfig& given, const RunOptions& options
   SWITCHYARD_ASSIGN(config::ClusterConfig config, resolve(given));
   SWITCHYARD_TRY(read_key_files(config));
   SWITCHYARD_ASSIGN(const ServerTls tls, ServerTls::load(config));
+  {
+    SWITCHYARD_ASSIGN(const auto checkpoint, checkpoint::Checkpoint::open(config.model.path));
+    config.model.fingerprint = checkpoint.fingerprint();
+  }
   SWITCHYARD_ASSIGN(const RunDirectory run, RunDirectory::make(options.run_base));
   janitor.watch(run.path());
   if (config.secret_file.empty()) {

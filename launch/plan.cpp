@@ -45,7 +45,7 @@ std::vector<config::HostSlots> hosts_of_group(const config::WorkerConfig& w, uin
   return hosts;
 }
 
-// The ranks that one mpirun or srun starts: all of a group where MPI carries the exchange, else one, so that each can
+// The ranks that are started as one: all of a group where MPI carries the exchange, else one, so that each can
 // die and come back by itself.
 struct Job {
   uint32_t group = 0;
@@ -78,17 +78,17 @@ std::string job_name(const config::WorkerConfig& w, const Job& job) {
   return w.groups == 1 ? "worker ranks" : fmt::format("worker group {}", job.group);
 }
 
-// What starts a rank.
+// What starts a rank. parent: as worker/main.cpp takes it; "": a child of the launcher.
 Words worker_line(const PlanSurroundings& around, const Job& job, const std::string& parent) {
-  return {around.program_directory + "/switchyard-worker",
-          "--config",
-          around.run_directory + "/cluster.yaml",
-          "--group",
-          std::to_string(job.group),
-          "--rank",
-          std::to_string(job.first),
-          "--die-with-parent",
-          parent};
+  Words line{around.program_directory + "/switchyard-worker",
+             "--config",
+             around.run_directory + "/cluster.yaml",
+             "--group",
+             std::to_string(job.group),
+             "--rank",
+             std::to_string(job.first)};
+  if (!parent.empty()) append(line, {"--die-with-parent", parent});
+  return line;
 }
 
 // mpirun, for ranks on this machine alone or on hosts reached by ssh.
@@ -160,6 +160,11 @@ Words on_host(const config::ClusterConfig& config, const std::string& host, cons
 
 }  // namespace
 
+std::string rank_starter(const config::ClusterConfig& config) {
+  if (config.launcher != "auto") return config.launcher;
+  return config.worker.exchange == "mpi" || !config.worker.mpirun_args.empty() ? "mpirun" : "";
+}
+
 std::string job_directory(const config::ClusterConfig& config, uint32_t group, uint32_t rank) {
   return fmt::format("ranks-{}", group * config.worker.data_parallel_size + rank);
 }
@@ -219,21 +224,31 @@ std::vector<PlannedProcess> plan_processes(const config::ClusterConfig& config, 
   coordinator.stop_deadline = milliseconds(2000);
   plan.push_back({Role::kCoordinator, "this machine", coordinator});
 
+  const std::string starter = rank_starter(config);
   const bool has_remote = !remote_hosts(config).empty();
   for (const Job& job : jobs_of(config.worker)) {
     Program workers;
     workers.name = job_name(config.worker, job);
-    workers.argv = config.launcher == "srun" ? srun_line(config, around, job) : mpirun_line(config, around, job);
     workers.stop_order = kStopWorkers;
-    // SIGTERM: mpirun and srun end ranks on other machines then. Here the kernel does that for them, at once (mpirun
-    // would take 3 s).
-    workers.death_signal = has_remote || config.launcher == "srun" ? SIGTERM : SIGKILL;
     workers.stop_deadline = milliseconds(5000);
-    workers.stop_children = config.launcher == "mpirun" && !has_remote;
-    workers.is_mpirun = config.launcher == "mpirun";
-    workers.first_rank = job.group * config.worker.data_parallel_size + job.first;
-    plan.push_back(
-        {Role::kWorkers, hosts_text(job.hosts), workers, job_directory(config, job.group, job.first), job.count});
+    PlannedProcess planned{Role::kWorkers, hosts_text(job.hosts), {}, "", job.count};
+    if (starter == "srun") {
+      workers.argv = srun_line(config, around, job);
+      workers.death_signal = SIGTERM;  // it ends its ranks then
+    } else if (starter == "mpirun") {
+      workers.argv = mpirun_line(config, around, job);
+      // SIGTERM: mpirun ends ranks on other machines then. Here the kernel does that for them, at once (mpirun would
+      // take 3 s).
+      workers.death_signal = has_remote ? SIGTERM : SIGKILL;
+      workers.stop_children = !has_remote;
+      workers.is_mpirun = true;
+      workers.first_rank = job.group * config.worker.data_parallel_size + job.first;
+      planned.directory = job_directory(config, job.group, job.first);
+    } else {
+      workers.argv = on_host(config, job.hosts.empty() ? "" : job.hosts.front().host, worker_line(around, job, ""));
+    }
+    planned.program = std::move(workers);
+    plan.push_back(std::move(planned));
   }
 
   for (uint32_t i = 0; i < config.frontend.count; ++i) {

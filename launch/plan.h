@@ -28,6 +28,9 @@ struct PlanSurroundings {
   bool is_root = false;           // mpirun wants to be told
 };
 
+// What starts the ranks: "mpirun", "srun" or "" (the launcher itself, over ssh on other hosts).
+std::string rank_starter(const config::ClusterConfig& config);
+
 // In the order in which they are started.
 std::vector<PlannedProcess> plan_processes(const config::ClusterConfig& config, const PlanSurroundings& around);
 

@@ -1,4 +1,4 @@
-// switchyard-worker: one rank of a group. Started by mpirun or srun, one process a rank.
+// switchyard-worker: one rank of a group. Started by the launcher, mpirun or srun, one process a rank.
 #include <fmt/format.h>
 #include <pthread.h>
 #include <signal.h>
@@ -33,6 +33,13 @@ Status serve(const config::ClusterConfig& config, const MpiWorld& world, uint32_
   SWITCHYARD_ASSIGN(const Place place, find_place(config, group, world.rank, world.size));
   SWITCHYARD_ASSIGN(const kernels::OpTable* ops, choose_backend(config.worker, place));
   SWITCHYARD_ASSIGN(const checkpoint::Checkpoint checkpoint, checkpoint::Checkpoint::open(config.model.path));
+  const std::string& wanted = config.model.fingerprint;
+  if (!wanted.empty() && checkpoint.fingerprint() != wanted) {
+    return Error{Errc::kInvalid,
+                 fmt::format("model.path: the files of \"{}\" are others (fingerprint {}) than those that the cluster "
+                             "was started with ({}): start it anew to serve these",
+                             config.model.path, checkpoint.fingerprint(), wanted)};
+  }
   SWITCHYARD_ASSIGN(const std::string secret, net::load_secret(config.secret_file));
   net::Options options;
   SWITCHYARD_ASSIGN(options.tls, net::internal_tls(config.tls.cert_file, config.tls.key_file, config.tls.ca_file));
@@ -60,7 +67,7 @@ Status serve(const config::ClusterConfig& config, const MpiWorld& world, uint32_
 }
 
 int run(int argc, char** argv) {
-  CLI::App app("One worker rank of a Switchyard cluster; started by mpirun or srun.");
+  CLI::App app("One worker rank of a Switchyard cluster; started by switchyard, mpirun or srun.");
   std::string config_file;
   int parent = -1;
   app.add_option("--config", config_file, "the cluster's YAML")->required();

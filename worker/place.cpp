@@ -41,7 +41,7 @@ Result<Place> find_place(const config::ClusterConfig& config, uint32_t group, ui
   place.on_node = number_from_launcher("OMPI_COMM_WORLD_LOCAL_RANK", 0);
   place.node_size = std::max(1U, number_from_launcher("OMPI_COMM_WORLD_LOCAL_SIZE", 1));
   // What a launcher knows of the machine ends with its job: of other jobs there the plan tells.
-  if (uses_mpi(config) && (config.worker.groups == 1 || config.launcher != "mpirun")) return place;
+  if (uses_mpi(config) && (config.worker.groups == 1 || config.launcher == "srun")) return place;
   const config::RankPlace planned = config::rank_places(config.worker)[place.rank_id];
   place.on_node = planned.index;
   place.node_size = planned.on_host;

@@ -18,6 +18,8 @@ struct ModelConfig {
   std::string served_model_name;  // "" = the directory's own name
   std::string dtype = "auto";     // auto | float32 | bfloat16
   std::string quantization = "none";
+  // Of its files (Checkpoint::fingerprint()) when the cluster was started: ranks take no others. "" = any.
+  std::string fingerprint;
   std::string packed_cache;           // directory of packed weights; "" = none
   bool verify_checksums = false;      // by the launcher, before anything starts
   uint32_t max_model_len = 0;         // tokens; 0 = the model's own max_position_embeddings
@@ -103,8 +105,9 @@ struct LogConfig {
 
 struct ClusterConfig {
   std::string name = "switchyard";
-  std::string secret_file;          // shared secret of the internal ports; the launcher makes one when empty
-  std::string launcher = "mpirun";  // mpirun | srun
+  std::string secret_file;  // shared secret of the internal ports; the launcher makes one when empty
+  // mpirun | srun | auto: each rank a process of its own, where MPI carries the exchange mpirun
+  std::string launcher = "auto";
   uint32_t heartbeat_ms = 150;
   uint32_t drain_deadline_ms = 30000;
   ModelConfig model;

@@ -253,7 +253,7 @@ TEST(Schema, EveryFieldOfTheConfigHasExactlyOneKey) {
   }
   std::sort(places.begin(), places.end());
   EXPECT_EQ(std::adjacent_find(places.begin(), places.end()), places.end());
-  EXPECT_EQ(places.size(), 5U + 9U + 8U + 24U + 22U + 3U + 2U);
+  EXPECT_EQ(places.size(), 5U + 10U + 8U + 24U + 22U + 3U + 2U);
 }
 
 TEST(Schema, DefaultsPassTheirOwnChecks) {

@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -22,8 +23,28 @@ bool follows(const std::vector<std::string>& line, const std::string& flag, cons
   return at != line.end();
 }
 
-TEST(Plan, ALocalClusterIsACoordinatorAJobForEachRankAndAFrontend) {
+TEST(Plan, RanksAreProcessesOfTheLauncherAndOnOtherHostsOverSsh) {
   config::ClusterConfig config;
+  config.worker.data_parallel_size = 2;
+  auto plan = plan_processes(config, {"/bin", "/run/x", true});
+  ASSERT_EQ(plan.size(), 4U);
+  EXPECT_EQ(shell_line(plan[2].program.argv), "/bin/switchyard-worker --config /run/x/cluster.yaml --group 0 --rank 1");
+  EXPECT_EQ(plan[2].program.name, "worker rank 1");
+  EXPECT_EQ(plan[2].directory, "");
+  EXPECT_EQ(plan[2].program.death_signal, SIGKILL);
+  config.worker.hosts = {"localhost:1", "n2:1"};
+  plan = plan_processes(config, {"/bin", "/run/x", true});
+  EXPECT_EQ(plan[1].program.argv.front(), "/bin/switchyard-worker");
+  EXPECT_EQ(plan[2].program.argv.front(), "ssh");
+  EXPECT_TRUE(
+      follows(plan[2].program.argv, "n2", "/bin/switchyard-worker --config /run/x/cluster.yaml --group 0 --rank 1"));
+  config.worker.mpirun_args = {"--mca", "plm_rsh_agent", "rsh"};
+  EXPECT_EQ(plan_processes(config, {"/bin", "/run/x", true})[2].program.argv.front(), "mpirun");
+}
+
+TEST(Plan, WithMpirunALocalClusterIsACoordinatorAJobForEachRankAndAFrontend) {
+  config::ClusterConfig config;
+  config.launcher = "mpirun";
   config.worker.data_parallel_size = 3;
   const auto plan = plan_processes(config, {"/bin", "/run/x", true});
   ASSERT_EQ(plan.size(), 5U);
@@ -65,6 +86,7 @@ TEST(Plan, EachRankGoesToItsHost) {
   config.worker.groups = 2;
   config.worker.data_parallel_size = 2;
   config.worker.hosts = {"n1:3", "n2:1"};
+  config.launcher = "mpirun";
   auto plan = plan_processes(config, {"/bin", "/run/x", false});
   ASSERT_EQ(plan.size(), 6U);
   EXPECT_TRUE(follows(plan[3].program.argv, "--host", "n1:1"));
