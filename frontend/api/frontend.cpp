@@ -15,6 +15,8 @@
 namespace switchyard::frontend {
 namespace {
 
+constexpr std::chrono::milliseconds kLastWords{500};
+
 using std::chrono::milliseconds;
 
 Result<ApiOptions> api_options_of(const config::FrontendConfig& config) {
@@ -90,11 +92,14 @@ class FrontendImpl final : public Frontend {
       while (!done() && std::chrono::steady_clock::now() < until) std::this_thread::sleep_for(milliseconds(5));
     };
     wait_for(deadline, [this] { return api_->requests_running() == 0; });
+    if (const uint32_t left = api_->requests_running(); left > 0) {
+      log_warn("the drain deadline has passed; requests end with an error", {{"requests", left}});
+      pool_->end_all(fmt::format("The frontend is shutting down, and the request was not done within {} ms.",
+                                 drain_deadline_.count()));
+    }
     // The last answers are on their way out; clients that have read them close.
-    wait_for(std::min(deadline, std::chrono::steady_clock::now() + milliseconds(500)),
-             [this] { return server_->connection_count() == 0; });
-    if (const uint32_t left = api_->requests_running(); left > 0)
-      log_warn("the drain deadline has passed; requests are cut off", {{"requests", left}});
+    wait_for(std::chrono::steady_clock::now() + kLastWords,
+             [this] { return api_->requests_running() == 0 && server_->connection_count() == 0; });
     stop();
   }
 

@@ -93,9 +93,22 @@ class NetRankPool final : public RankPool {
       if (const Rank* rank = ranks_.find(*sequence.rank)) connection = rank->connection;
     }
     if (!connection) return;
-    wire::Frame frame;
-    frame.mutable_cancel()->set_request_id(ticket);
-    connection->send(frame);
+    connection->send(cancel_of(ticket));
+  }
+
+  void end_all(const std::string& why) override {
+    std::vector<GivenUp> ended;
+    Cancels cancels;
+    {
+      const std::lock_guard lock(mutex_);
+      for (const uint64_t id : sequences_.all()) {
+        const Sequences::Sequence& sequence = *sequences_.find(id);
+        const Rank* rank = sequence.waits ? nullptr : ranks_.find(*sequence.rank);
+        if (rank != nullptr && rank->connection) cancels.emplace_back(rank->connection, cancel_of(id));
+        ended.emplace_back(take(id), end_of(why));
+      }
+    }
+    tell(cancels, ended);
   }
 
   std::optional<WaitingRoom::Refusal> turn_away(int32_t priority, bool comes_again) override {
@@ -130,6 +143,7 @@ class NetRankPool final : public RankPool {
     uint32_t rank = 0;
   };
   using GivenUp = std::pair<Sequences::Sequence, wire::Output>;
+  using Cancels = std::vector<std::pair<net::ConnectionPtr, wire::Frame>>;
   struct Call {
     std::shared_ptr<OnOutput> on_output;
     wire::Output* output = nullptr;
@@ -242,7 +256,7 @@ class NetRankPool final : public RankPool {
   void place_waiting() {
     std::vector<Sending> sendings;
     std::vector<GivenUp> given_up;
-    std::vector<std::pair<net::ConnectionPtr, wire::Frame>> cancels;
+    Cancels cancels;
     {
       const std::lock_guard lock(mutex_);
       const Time now = switchyard::now();
@@ -260,8 +274,13 @@ class NetRankPool final : public RankPool {
       const bool paused = end_paused(now, given_up, cancels);
       if (paused || !sequences_.waiting().empty()) place_later();
     }
-    for (const auto& [connection, frame] : cancels) connection->send(frame);
     for (const Sending& sending : sendings) send(sending);
+    tell(cancels, given_up);
+  }
+
+  // The ranks and those who asked. Without the lock.
+  static void tell(const Cancels& cancels, const std::vector<GivenUp>& given_up) {
+    for (const auto& [connection, frame] : cancels) connection->send(frame);
     for (const auto& entry : given_up) {
       entry.first.reactor->post([on_output = entry.first.on_output, end = entry.second] {
         wire::Output own = end;  // a callback may take it apart
@@ -271,8 +290,7 @@ class NetRankPool final : public RankPool {
   }
 
   // Of the sequences on ranks whose group waits for others, those that have waited too long. True: some still wait.
-  bool end_paused(Time now, std::vector<GivenUp>& given_up,
-                  std::vector<std::pair<net::ConnectionPtr, wire::Frame>>& cancels) {
+  bool end_paused(Time now, std::vector<GivenUp>& given_up, Cancels& cancels) {
     bool some_wait = false;
     for (const auto& [rank_id, rank] : ranks_.all()) {
       if (ranks_.serves(rank.group)) continue;
@@ -282,10 +300,7 @@ class NetRankPool final : public RankPool {
           some_wait = true;
           continue;
         }
-        if (rank.connection) {
-          auto& [to, frame] = cancels.emplace_back(rank.connection, wire::Frame());
-          frame.mutable_cancel()->set_request_id(id);
-        }
+        if (rank.connection) cancels.emplace_back(rank.connection, cancel_of(id));
         wire::Output end = no_rank_took(sequence);
         given_up.emplace_back(take(id), std::move(end));
       }
@@ -308,13 +323,23 @@ class NetRankPool final : public RankPool {
   }
 
   wire::Output no_rank_took(const Sequences::Sequence& sequence) const {
+    const std::string why = why_not();
+    return end_of(fmt::format("No rank could go on with the request within {} ms: {}", recovery_timeout_.count(),
+                              why.empty() ? sequence.refusal : why));
+  }
+
+  static wire::Output end_of(const std::string& why) {
     wire::Output output;
     output.set_finish(wire::FINISH_ERROR);
     output.set_error_status(503);
-    const std::string why = why_not();
-    output.set_error(fmt::format("No rank could go on with the request within {} ms: {}", recovery_timeout_.count(),
-                                 why.empty() ? sequence.refusal : why));
+    output.set_error(why);
     return output;
+  }
+
+  static wire::Frame cancel_of(uint64_t id) {
+    wire::Frame frame;
+    frame.mutable_cancel()->set_request_id(id);
+    return frame;
   }
 
   // --- coordinator ---------------------------------------------------------------------------------------------------

@@ -69,6 +69,9 @@ class RankPool {
   // thread.
   virtual void cancel(uint64_t ticket) = 0;
 
+  // Ends every sequence with FINISH_ERROR, status 503 and this reason. Any thread.
+  virtual void end_all(const std::string& why) = 0;
+
   // Whether a request of this priority had better not be sent now (waiting_room.h). comes_again: it was refused before.
   // Any thread.
   virtual std::optional<WaitingRoom::Refusal> turn_away(int32_t priority, bool comes_again) = 0;

@@ -65,6 +65,13 @@ void Sequences::set_waiting(uint64_t id, Time now) {
   waiting_.insert(id);
 }
 
+std::vector<uint64_t> Sequences::all() const {
+  std::vector<uint64_t> ids;
+  ids.reserve(sequences_.size());
+  for (const auto& [id, sequence] : sequences_) ids.push_back(id);
+  return ids;
+}
+
 std::vector<uint64_t> Sequences::on(uint32_t rank) const {
   std::vector<uint64_t> ids;
   if (count_on(rank) == 0) return ids;

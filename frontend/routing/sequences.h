@@ -57,6 +57,7 @@ class Sequences {
   void set_waiting(uint64_t id, Time now);
   // All that the rank works on pause, and stay with it.
   void stall(uint32_t rank, Time now);
+  std::vector<uint64_t> all() const;
   // Those that the rank works on.
   std::vector<uint64_t> on(uint32_t rank) const;
   // All that the rank works on need another.

@@ -42,6 +42,7 @@ class EchoPool final : public RankPool {
     }
     return Ticket{.id = id};
   }
+  void end_all(const std::string&) override {}
   std::optional<WaitingRoom::Refusal> turn_away(int32_t, bool) override { return std::nullopt; }
   void cancel(uint64_t ticket) override {
     std::erase_if(outputs_, [&](const Waiting& waiting) { return waiting.id == ticket; });
