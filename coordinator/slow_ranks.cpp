@@ -25,9 +25,10 @@ void SlowRanks::begin(uint32_t index) {
 SlowRanks::Verdict SlowRanks::report(uint32_t index, const wire::RankReport& report, Time now) {
   Rank& rank = ranks_.at(index);
   const Totals totals{report.steps(), report.prompt_tokens() + report.generation_tokens(), report.attended_positions(),
-                      report.compute_seconds()};
+                      report.compute_seconds(), report.core_wait_seconds()};
   const auto less = [](const Totals& a, const Totals& b) {
-    return a.steps < b.steps || a.tokens < b.tokens || a.positions < b.positions || a.seconds < b.seconds;
+    return a.steps < b.steps || a.tokens < b.tokens || a.positions < b.positions || a.seconds < b.seconds ||
+           a.core_wait < b.core_wait;
   };
   const auto look_from_here = [&] {
     rank.seen = totals;
@@ -42,6 +43,7 @@ SlowRanks::Verdict SlowRanks::report(uint32_t index, const wire::RankReport& rep
   if (count == 0 || span < kLook) return Verdict::kNone;
   const auto steps = static_cast<double>(count);
   const double seconds = (totals.seconds - rank.seen->seconds) / steps;
+  const double own_seconds = std::max(0.0, seconds - (totals.core_wait - rank.seen->core_wait) / steps);
   rank.tokens_a_step = static_cast<double>(totals.tokens - rank.seen->tokens) / steps;
   const double positions = static_cast<double>(totals.positions - rank.seen->positions) / steps;
   look_from_here();
@@ -52,8 +54,8 @@ SlowRanks::Verdict SlowRanks::report(uint32_t index, const wire::RankReport& rep
   const Kind kind{magnitude(rank.tokens_a_step), magnitude(of_group), magnitude(positions)};
   auto usual = rank.looks >= kLooksToKnow ? usual_seconds(rank, kind) : std::nullopt;
   if (!usual) usual = usual_of_others(index, kind);
-  rank.ratio = usual ? seconds / *usual : 1;
-  const bool awaited = seconds * steps >= kShareOfLook * std::chrono::duration<double>(span).count();
+  rank.ratio = usual ? own_seconds / *usual : 1;
+  const bool awaited = own_seconds * steps >= kShareOfLook * std::chrono::duration<double>(span).count();
   if (awaited && rank.ratio >= kTimesUsual && rank.ratio >= kTimesOthers * median_of_others(index)) {
     if (++rank.slow_looks == 1) rank.slow_since = begun;
     if (rank.slow_looks == kLooks) return Verdict::kSlow;

@@ -10,7 +10,9 @@
 //
 // A look is slow when it took kTimesUsual as long, and kTimesOthers as much beyond the usual as the median of the
 // others (a machine that all share slows all), and the rank computed for kShareOfLook of the time or more (else nobody
-// waits for it long). Waiting for others counts for nobody. A process is not judged in its first kWarmUp.
+// waits for it long). Waiting for other ranks counts for nobody. Waiting for a core that others had is taken off before
+// a look is judged: that is the machine's slowness, which another process in its place would meet as well. A process is
+// not judged in its first kWarmUp.
 //
 // Thread: one. Bounded: kKindsMax kinds of work a rank.
 #pragma once
@@ -61,7 +63,8 @@ class SlowRanks {
     uint64_t steps = 0;
     uint64_t tokens = 0;
     uint64_t positions = 0;
-    double seconds = 0;
+    double seconds = 0;  // of computing
+    double core_wait = 0;
   };
   struct Rank {
     std::optional<Time> first_report;

@@ -19,6 +19,7 @@
 #include "common/wire/switchyard.pb.h"
 #include "worker/burst_relay.h"
 #include "worker/constraint_compiler.h"
+#include "worker/core_wait.h"
 #include "worker/messages.h"
 
 namespace switchyard::worker {
@@ -304,6 +305,7 @@ class ServerImpl final : public Server {
     if (engine_ != nullptr) {
       const EngineStats stats = engine_->stats();
       to_wire(stats, r);
+      r->set_core_wait_seconds(core_wait_.seconds());
       // Tens of kilobytes for a large model: not in every heartbeat.
       if (now() - expert_tokens_reported_ >= kExpertTokensInterval) {
         expert_tokens_reported_ = now();
@@ -515,6 +517,7 @@ class ServerImpl final : public Server {
   uint64_t kv_bytes_ = 0;
   uint32_t expert_layers_ = 0;
   Time expert_tokens_reported_{};
+  CoreWait core_wait_;
   uint64_t reported_steps_ = 0;
   double reported_step_seconds_ = 0.0;
 

@@ -50,7 +50,7 @@ struct WorkerConfig {
   std::string listen_host = "127.0.0.1";
   std::string kv_cache_dtype = "auto";    // auto | float32 | bfloat16 | int8
   uint32_t block_size = 16;               // positions a KV block
-  bool give_up_slow_ranks = false;        // when min_ranks others are left
+  bool give_up_slow_ranks = true;         // when min_ranks others are left
   bool enable_prefix_caching = true;      // sequences share the blocks of equal beginnings
   uint32_t max_num_seqs = 64;             // running sequences a rank
   uint32_t max_num_batched_tokens = 512;  // of one step, over the whole group

@@ -240,8 +240,7 @@ const std::vector<Key>& table() {
        {},
        "",
        "--give-up-slow-ranks",
-       "whether a rank that computes far more slowly than it used to is taken for lost; for machines that nobody else "
-       "uses"},
+       "whether a rank that computes far more slowly than it used to is taken for lost"},
       {"worker", "max_num_seqs", worker<&W::max_num_seqs>, range(1, 65536), "sequences", "--max-num-seqs",
        "that one rank runs at once"},
       {"worker", "max_num_batched_tokens", worker<&W::max_num_batched_tokens>, range(1, 1048576), "tokens",

@@ -211,8 +211,7 @@ def main():
         rng = random.Random(a.seed)
         pauses, detected, given_up, whole, streams, lost, different = [], [], [], [], 0, [], 0
         for victims in batches(kind, count, a.ranks, rng):
-            config = (f"model: {{path: {a.model.resolve()}, max_model_len: 1024}}\nworker: {{data_parallel_size: {a.ranks}, kv_cache_memory_mib: 256, threads_per_rank: 1, "
-                      f"give_up_slow_ranks: {str(kind == 'rank slowed').lower()}}}\n"
+            config = (f"model: {{path: {a.model.resolve()}, max_model_len: 1024}}\nworker: {{data_parallel_size: {a.ranks}, kv_cache_memory_mib: 256, threads_per_rank: 1}}\n"
                       "frontend: {port: 0}\nlog: {level: warn}")
             with Cluster.up(config) as cluster:
                 wait_for(lambda: states(cluster) == ["live"] * a.ranks, 60, "all ranks are live")

@@ -13,7 +13,8 @@ struct Work {
   double seconds = 0.001;  // a step
   uint64_t tokens = 4;     // likewise
   uint64_t positions = 400;
-  uint64_t steps = 10;  // a report, of 150 ms
+  uint64_t steps = 10;   // a report, of 150 ms
+  double core_wait = 0;  // a step
 };
 
 class SlowRanksTest : public testing::Test {
@@ -32,6 +33,8 @@ class SlowRanksTest : public testing::Test {
         report.set_attended_positions(report.attended_positions() + work[rank].steps * work[rank].positions);
         report.set_compute_seconds(report.compute_seconds() +
                                    static_cast<double>(work[rank].steps) * work[rank].seconds);
+        report.set_core_wait_seconds(report.core_wait_seconds() +
+                                     static_cast<double>(work[rank].steps) * work[rank].core_wait);
         const Verdict verdict = ranks_.report(rank, report, now_);
         if (rank == 1) {
           verdicts.push_back(verdict);
@@ -96,6 +99,14 @@ TEST_F(SlowRanksTest, WhoComputesLittleOfTheTimeKeepsNobodyWaiting) {
   pass({{}, {.seconds = 0.01, .steps = 3}, {}}, 20);
   EXPECT_EQ(slow(), (Slow{false, false, false}));
   EXPECT_NEAR(ranks_.times_usual(1), 10, 1);
+}
+
+TEST_F(SlowRanksTest, WhoWaitsForACoreIsNotSlow) {
+  pass({{}, {}, {}}, kUsually);
+  pass({{}, {.seconds = 0.02, .core_wait = 0.018}, {}}, 20);
+  EXPECT_EQ(slow(), (Slow{false, false, false}));
+  pass({{}, {.seconds = 0.02, .core_wait = 0.002}, {}}, 2);
+  EXPECT_EQ(slow(), (Slow{false, true, false}));
 }
 
 TEST_F(SlowRanksTest, AMachineThatSlowsAllSlowsNobody) {
