@@ -56,6 +56,10 @@ class Session : public std::enable_shared_from_this<Session> {
     error_code ignored;
     stream_.next().socket().close(ignored);
   }
+  // Whose request has been waited for longest has the lowest number; 0 = is being answered.
+  uint64_t waits_since() const { return waits_since_; }
+  // For newer ones.
+  void drop(const std::string& why);
 
  private:
   void read();
@@ -74,6 +78,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::optional<http::request_parser<http::string_body>> parser_;
   std::optional<http::response<http::string_body>> response_;
   std::array<char, 4096> discarded_{};
+  uint64_t waits_since_ = 0;
 };
 
 class Server final : public AdminServer {
@@ -127,6 +132,7 @@ class Server final : public AdminServer {
   }
   const AdminSecurity& security() const { return security_; }
   void ended(const std::shared_ptr<Session>& session) { sessions_.erase(session); }
+  uint64_t next_wait() { return ++waits_; }
   // False once stopped. Sessions hold it: their completions may come when the server is gone.
   const std::shared_ptr<bool>& alive() const { return alive_; }
 
@@ -141,15 +147,32 @@ class Server final : public AdminServer {
         });
         return;
       }
-      // Over the limit the newest is closed: those before it have a deadline.
-      if (sessions_.size() < kConnectionsMax) {
-        const auto& tls = security_.tls;
-        const auto session = std::make_shared<Session>(*this, std::move(socket), tls ? tls->accept() : nullptr);
-        sessions_.insert(session);
-        session->start();
-      }
+      accepted(std::move(socket));
       accept();
     });
+  }
+
+  // Over the limit the one is dropped that has had the most time for its request: an honest one needs milliseconds.
+  void accepted(tcp::socket socket) {
+    const auto& tls = security_.tls;
+    const auto session = std::make_shared<Session>(*this, std::move(socket), tls ? tls->accept() : nullptr);
+    if (sessions_.size() >= kConnectionsMax) {
+      const auto oldest = longest_waiting();
+      if (!oldest) return session->drop(fmt::format("dropped, {} others are being answered", sessions_.size()));
+      oldest->drop(fmt::format("dropped for a newer one, of {} connections", sessions_.size()));
+    }
+    sessions_.insert(session);
+    session->start();
+  }
+
+  // Null: all are being answered.
+  std::shared_ptr<Session> longest_waiting() const {
+    std::shared_ptr<Session> oldest;
+    for (const auto& session : sessions_) {
+      if (session->waits_since() == 0) continue;
+      if (!oldest || session->waits_since() < oldest->waits_since()) oldest = session;
+    }
+    return oldest;
   }
 
   asio::io_context& io_;
@@ -160,14 +183,17 @@ class Server final : public AdminServer {
   const Handler handler_;
   uint16_t port_ = 0;
   std::unordered_set<std::shared_ptr<Session>> sessions_;
+  uint64_t waits_ = 0;  // that have begun
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
 void Session::start() {
+  waits_since_ = server_.next_wait();
   stream_.next().expires_after(kRequestDeadline);
   stream_.async_handshake(true, [self = shared_from_this(), alive = server_.alive()](const error_code& error) {
     if (!*alive) return;
     if (!error) return self->read();
+    if (error == asio::error::operation_aborted) return self->end();  // dropped, and counted
     const bool timeout = error == beast::error::timeout;
     const auto failure = net::tls_failure(
         error.category() == asio::error::get_ssl_category() ? static_cast<unsigned long>(error.value()) : 0);
@@ -185,7 +211,13 @@ void Session::note(net::Refusal refusal, const std::string& why) {
   server_.security().refusals->add(refusal, fmt::format("{}: admin API: {}", who, why));
 }
 
+void Session::drop(const std::string& why) {
+  note(net::Refusal::kHalfOpenLimit, why);
+  end();
+}
+
 void Session::read() {
+  waits_since_ = server_.next_wait();
   parser_.emplace();
   parser_->header_limit(kHeaderBytesMax);
   parser_->body_limit(kBodyBytesMax);
@@ -244,6 +276,7 @@ void Session::answer() {
 }
 
 void Session::reply(AdminReply answer, bool keep_alive, bool head) {
+  waits_since_ = 0;
   auto& response = response_.emplace(http::int_to_status(answer.status), 11);
   response.set(http::field::server, "switchyard-coordinator");
   response.set(http::field::content_type, answer.content_type);
@@ -268,6 +301,7 @@ void Session::half_close() {
   error_code error;
   stream_.next().socket().shutdown(tcp::socket::shutdown_send, error);
   if (error) return end();
+  waits_since_ = server_.next_wait();  // answered: it makes room as well
   stream_.next().expires_after(kLingerDeadline);
   drain();
 }

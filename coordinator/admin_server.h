@@ -1,7 +1,8 @@
 // A small HTTP/1.1 server for people, scripts and Prometheus.
 //
-// Thread: the handler runs on the given event loop's thread and must not block. Bounded: connections, header and body
-// bytes, time per request.
+// Thread: the handler runs on the given event loop's thread and must not block. Bounded: header and body bytes, time
+// per request, and connections: over their limit the one whose request has been waited for longest is dropped for the
+// new one (Refusal::kHalfOpenLimit).
 #pragma once
 
 #include <cstdint>

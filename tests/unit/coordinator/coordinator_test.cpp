@@ -176,26 +176,46 @@ std::unique_ptr<Coordinator> start(const config::ClusterConfig& config) {
   return coordinator.ok() ? std::move(coordinator).value() : nullptr;
 }
 
+// A connection to the admin port that has sent nothing yet.
+class Client {
+ public:
+  explicit Client(uint16_t port) : fd_(::socket(AF_INET, SOCK_STREAM, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    EXPECT_EQ(::connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+    const timeval limit{20, 0};
+    ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+  }
+  ~Client() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Client(Client&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Client& operator=(Client&&) = delete;
+
+  void send(const std::string& bytes) { (void)::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL); }
+  // All bytes until the server closes, or `enough` has come.
+  std::string receive(const std::string& enough = "") {
+    std::string out;
+    char buffer[4096];
+    while (enough.empty() || out.find(enough) == std::string::npos) {
+      const auto got = ::recv(fd_, buffer, sizeof(buffer), 0);
+      if (got <= 0) break;
+      out.append(buffer, static_cast<size_t>(got));
+    }
+    return out;
+  }
+
+ private:
+  int fd_;
+};
+
 // Bytes in, all bytes until the server closes out.
 std::string http(uint16_t port, const std::string& request) {
-  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  EXPECT_EQ(::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
-  const timeval limit{20, 0};
-  ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-  (void)::send(fd, request.data(), request.size(), MSG_NOSIGNAL);
-  std::string out;
-  char buffer[4096];
-  while (true) {
-    const auto got = ::recv(fd, buffer, sizeof(buffer), 0);
-    if (got <= 0) break;
-    out.append(buffer, static_cast<size_t>(got));
-  }
-  ::close(fd);
-  return out;
+  Client client(port);
+  client.send(request);
+  return client.receive();
 }
 
 std::string get(uint16_t port, const std::string& path, const std::string& headers = "") {
@@ -634,6 +654,32 @@ TEST(Admin, AKeepAliveConnectionTakesManyRequests) {
   size_t count = 0;
   for (size_t at = 0; (at = answers.find("HTTP/1.1 200", at)) != std::string::npos; ++at) ++count;
   EXPECT_EQ(count, 3U);
+}
+
+TEST(Admin, ConnectionsThatSendNothingMakeRoomForThoseThatCome) {
+  constexpr size_t kLimit = 256;  // of connections
+  const auto coordinator = start(make_config(1));
+  const auto port = coordinator->admin_port();
+  const std::string ask = "GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
+  std::vector<Client> silent;
+  for (int i = 0; i < 10; ++i) silent.emplace_back(port);
+  // One of those that came first, and has asked since: its next request is not what has been waited for longest.
+  silent[3].send(ask);
+  EXPECT_EQ(status_of(silent[3].receive("ok")), 200);
+  while (silent.size() < kLimit + 4) silent.emplace_back(port);
+  silent.back().send("GET /health HTTP/1.1\r\nHo");  // not a whole request
+  EXPECT_EQ(status_of(get(port, "/health")), 200);
+  silent[3].send(ask);
+  EXPECT_EQ(status_of(silent[3].receive("ok")), 200);
+  const std::string metrics = get(port, "/metrics");
+  const std::string count = "reason=\"half_open_limit\"} ";
+  ASSERT_NE(metrics.find(count), std::string::npos) << metrics;
+  // Four of the silent ones, and one for whoever asked first; the next finds the place of that one free, or not yet.
+  const int dropped = std::stoi(metrics.substr(metrics.find(count) + count.size()));
+  EXPECT_TRUE(dropped == 5 || dropped == 6) << dropped;
+  EXPECT_EQ(silent[0].receive(), "");  // closed
+  silent[20].send(ask);                // and who was not among the oldest is there
+  EXPECT_EQ(status_of(silent[20].receive("ok")), 200);
 }
 
 TEST(Admin, WithAKeyOnlyItsHoldersGetIn) {
