@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/close_range.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -83,6 +84,9 @@ sigset_t handled_signals() {
   dup2(null, STDIN_FILENO);
   dup2(output, STDOUT_FILENO);
   dup2(output, STDERR_FILENO);
+  // Asio opens sockets without O_CLOEXEC: a rank that is started again has no business with this process's connection
+  // to the coordinator, on which it would speak as the launcher. Kernels before 5.11 do not know the flag.
+  close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
   execvp(argv.front(), argv.data());
   const int cause = errno;
   [[maybe_unused]] const auto written = write(error_pipe, &cause, sizeof cause);

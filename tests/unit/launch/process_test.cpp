@@ -197,6 +197,26 @@ TEST(Supervisor, AChildLearnsItsOwnPidWhereItsArgumentsAskForIt) {
   EXPECT_TRUE(lines.has("same"));
 }
 
+TEST(Supervisor, AChildHasNoneOfTheLaunchersFiles) {
+  Lines lines;
+  Supervisor supervisor(lines.sink());
+  const std::string word = unique_word("open-file");
+  const std::string path = testing::TempDir() + word;
+  const int file = open(path.c_str(), O_RDWR | O_CREAT, 0600);  // without O_CLOEXEC, as some libraries open theirs
+  ASSERT_GE(file, 0);
+  ASSERT_TRUE(supervisor.start(shell("a", "ls -l /proc/self/fd; echo listed")).ok());
+  ASSERT_TRUE(wait_until(supervisor, [&] { return supervisor.first_exit() != nullptr; }));
+  close(file);
+  std::filesystem::remove(path);
+  ASSERT_TRUE(lines.has("listed"));
+  bool output_listed = false;
+  for (const auto& line : lines.all) {
+    output_listed = output_listed || line.find(" 1 -> pipe:") != std::string::npos;
+    EXPECT_EQ(line.find(word), std::string::npos) << line;
+  }
+  EXPECT_TRUE(output_listed);
+}
+
 // As Open MPI 4.1.4 prints them.
 const std::string kRule(74, '-');
 
