@@ -19,10 +19,11 @@ void Problems::add_minor(std::string line) {
 Error Problems::to_error(const std::string& subject) const {
   SWITCHYARD_CHECK(count_ > 0);
   if (count_ == 1) return {code_, lines_.front()};
-  std::string message = fmt::format("{}: {} problems", subject, count_);
+  const std::string& first = first_.empty() ? lines_.front() : first_;
+  std::string message = fmt::format("{}: {} problems, the first: {}", subject, count_, first);
   for (const std::string& line : lines_) message += "\n  " + line;
   if (count_ > lines_.size()) message += fmt::format("\n  ... and {} more", count_ - lines_.size());
-  message += "\nthe first of them: " + (first_.empty() ? lines_.front() : first_);
+  message += "\nthe first of them: " + first;
   return {code_, std::move(message)};
 }
 

@@ -25,8 +25,9 @@ class Problems {
   size_t count() const { return count_; }
   const std::vector<std::string>& lines() const { return lines_; }
 
-  // One line as it is; several under a line that counts them and names the subject, and the first that is not minor
-  // once more at the end: what a person sees in a terminal, and most often the cause of the others.
+  // One line as it is. Several under a line that counts them, names the subject and has the first that is not minor,
+  // most often the cause of the others: all that is left where an error is given one line. It stands once more at the
+  // end, which is what a person sees in a terminal.
   Error to_error(const std::string& subject) const;
 
  private:

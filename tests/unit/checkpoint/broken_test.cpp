@@ -105,14 +105,15 @@ TEST(PredictionLayers, AreIgnoredAndNoOthers) {
   expect_parts(refusal(copy), {"tensor model.layers.4.odd at ", "is not part of this model"});
 }
 
-TEST_F(Weights, TheLastLineIsTheFirstProblem) {
+TEST_F(Weights, TheFirstAndTheLastLineHaveTheFirstProblem) {
   for (auto& [name, tensor] : tensors) tensor.type = "I16";
   save();
   const std::string message = refusal(copy);
-  EXPECT_EQ(message.substr(message.rfind('\n') + 1),
-            "the first of them: " + file() + ": tensor model.embed_tokens.weight at " +
-                offset("model.embed_tokens.weight") +
-                ": is I16 [512, 64]; expected BF16, F16 or F32 of shape [512, 64]");
+  const std::string first = file() + ": tensor model.embed_tokens.weight at " + offset("model.embed_tokens.weight") +
+                            ": is I16 [512, 64]; expected BF16, F16 or F32 of shape [512, 64]";
+  EXPECT_EQ(message.substr(0, message.find('\n')),
+            copy.path() + ": " + std::to_string(tensors.size()) + " problems, the first: " + first);
+  EXPECT_EQ(message.substr(message.rfind('\n') + 1), "the first of them: " + first);
 }
 
 TEST_F(Weights, BytesWithoutATensorAreNotTheFirstProblemWhereATensorIsMissing) {
