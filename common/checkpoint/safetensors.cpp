@@ -1,6 +1,7 @@
 #include "common/checkpoint/safetensors.h"
 
 #include <fcntl.h>
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -30,6 +31,10 @@ static_assert(std::size(kTypes) == static_cast<size_t>(DataType::kUnknown) + 1);
 uintptr_t page_bytes() {
   static const uintptr_t bytes = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
   return bytes;
+}
+
+std::string time_text(const timespec& time) {
+  return fmt::format("{:%F %T}.{:09} UTC", fmt::gmtime(time.tv_sec), time.tv_nsec);
 }
 
 }  // namespace
@@ -74,11 +79,16 @@ MappedFile::~MappedFile() {
 Status MappedFile::check_unchanged() const {
   struct stat now {};
   if (fstat(descriptor_, &now) != 0) return Error{Errc::kIo, fmt::format("{}: {}", path_, std::strerror(errno))};
-  if (static_cast<uint64_t>(now.st_size) == size_ && now.st_mtim.tv_sec == modified_.tv_sec &&
-      now.st_mtim.tv_nsec == modified_.tv_nsec)
-    return {};
-  return Error{Errc::kIo, fmt::format("{}: was changed while it was in use: it had {} bytes and has {}", path_, size_,
-                                      now.st_size)};
+  const auto changed = [&](const std::string& how) {
+    return Error{Errc::kIo, fmt::format("{}: was changed while it was in use: {}", path_, how)};
+  };
+  if (static_cast<uint64_t>(now.st_size) != size_)
+    return changed(fmt::format("it had {} bytes and has {}", size_, now.st_size));
+  if (now.st_mtim.tv_sec != modified_.tv_sec || now.st_mtim.tv_nsec != modified_.tv_nsec) {
+    return changed(fmt::format("its size is the same, {} bytes, but it was written to: at {}, before that at {}", size_,
+                               time_text(now.st_mtim), time_text(modified_)));
+  }
+  return {};
 }
 
 void MappedFile::prefetch(const uint8_t* begin, const uint8_t* end) const {

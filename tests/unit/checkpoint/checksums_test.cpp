@@ -3,7 +3,10 @@
 // read, and files broken on purpose.
 #include "common/checkpoint/checksums.h"
 
+#include <fcntl.h>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -144,21 +147,31 @@ class Replaced : public ::testing::Test {
   const CheckpointCopy copy_{"qwen3-moe-tiny"};
 };
 
+void set_written(const fs::path& file, timespec time) {
+  const timespec times[] = {time, time};
+  ASSERT_EQ(utimensat(AT_FDCWD, file.c_str(), times, 0), 0);
+}
+
 TEST_F(Replaced, AFileThatWasWrittenToIsNamed) {
+  set_written(weights(), {1700000000, 0});
   const auto checkpoint = Checkpoint::open(copy_.path());
   ASSERT_TRUE(checkpoint.ok());
   EXPECT_TRUE(checkpoint->check_unchanged().ok());
-  const auto time = fs::last_write_time(weights());
+  const auto message = [&] {
+    const Status changed = checkpoint->check_unchanged();
+    return changed.ok() ? "" : changed.error().message;
+  };
+  const auto size = fs::file_size(weights());
   const std::string other = other_bytes();
   std::fstream(weights(), std::ios::in | std::ios::out | std::ios::binary) << other;  // in place
-  fs::last_write_time(weights(), time + std::chrono::milliseconds(1));
-  const Status changed = checkpoint->check_unchanged();
-  ASSERT_FALSE(changed.ok());
-  EXPECT_EQ(changed.error().message.find(weights().string() + ": was changed while it was in use"), 0U);
-  fs::last_write_time(weights(), time);
-  fs::resize_file(weights(), fs::file_size(weights()) - 1);
-  fs::last_write_time(weights(), time);
-  EXPECT_FALSE(checkpoint->check_unchanged().ok());
+  set_written(weights(), {1700000000, 1000000});
+  const std::string begin = weights().string() + ": was changed while it was in use: ";
+  EXPECT_EQ(message(), begin + "its size is the same, " + std::to_string(size) +
+                           " bytes, but it was written to: at 2023-11-14 22:13:20.001000000 UTC, before that at "
+                           "2023-11-14 22:13:20.000000000 UTC");
+  fs::resize_file(weights(), size - 1);
+  set_written(weights(), {1700000000, 0});
+  EXPECT_EQ(message(), begin + fmt::format("it had {} bytes and has {}", size, size - 1));
 }
 
 TEST_F(Replaced, AFileThatWasReplacedUnderItsNameStaysAsItIs) {
