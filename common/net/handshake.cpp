@@ -7,8 +7,9 @@
 #include <openssl/rand.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
+
+#include "common/base/printable.h"
 
 namespace switchyard::net {
 namespace {
@@ -44,13 +45,6 @@ std::string proof_of(std::string_view secret, std::string_view label, std::strin
 
 bool equal_in_constant_time(std::string_view a, std::string_view b) {
   return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
-}
-
-std::string printable(std::string_view text) {
-  std::string out(text.substr(0, 256));
-  std::replace_if(
-      out.begin(), out.end(), [](char c) { return c < 0x20 || c > 0x7e; }, '?');
-  return out;
 }
 
 const char* role_name(wire::Role role) {

@@ -28,8 +28,6 @@ std::string proof_of(std::string_view secret, std::string_view label, std::strin
                      std::string_view server_nonce);
 // In time that depends on the lengths only.
 bool equal_in_constant_time(std::string_view a, std::string_view b);
-// Fit for a log line: at most 256 bytes, anything but printable ASCII replaced.
-std::string printable(std::string_view text);
 const char* role_name(wire::Role role);  // "worker"
 
 class Handshake {

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "common/base/atomic_file.h"
+#include "common/base/printable.h"
 
 namespace switchyard::worker {
 namespace {
@@ -99,11 +100,12 @@ class File {
   int descriptor_;
 };
 
-// The first lines in which two keys differ, both as they are said; of lists, no more than their beginning.
+// The first lines in which two keys differ, both as they are said; of lists, no more than their beginning. What was
+// found may be anything.
 std::string difference(std::string_view found, std::string_view expected) {
   const auto line = [](std::string_view text) {
     const std::string_view all = text.substr(0, text.find_first_of(std::string_view("\n\0", 2)));
-    return all.size() <= 100 ? std::string(all) : fmt::format("{}...", all.substr(0, 97));
+    return all.size() <= 100 ? printable(all) : printable(all.substr(0, 97)) + "...";
   };
   const auto differ = std::mismatch(found.begin(), found.end(), expected.begin(), expected.end()).second;
   const size_t at = static_cast<size_t>(differ - expected.begin());

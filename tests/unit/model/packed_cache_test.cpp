@@ -231,6 +231,22 @@ TEST_F(PackedCacheTest, AFileOfAnotherKeyIsRefusedWithWhatDiffers) {
   EXPECT_NE(why(half).find(": it is for \"experts 1 3 5"), std::string::npos) << why(half);
 }
 
+// So that a log stays text.
+TEST_F(PackedCacheTest, WhatADamagedFileBeginsWithIsSaidInPrintableLetters) {
+  const PackedCache cache(cache_, model_, ops_.name, WeightForms::of(WeightForm::kInt8), placement(1), 0);
+  fs::create_directories(cache_);
+  for (const auto& [bytes, said] : {std::pair{std::string("\x1b[2Jab\xff\x7f"), std::string("?[2Jab??")},
+                                    std::pair{std::string(200, '\x01'), std::string(97, '?') + "..."}}) {
+    std::string file(size_t{300} << 10, '\0');
+    file.replace(0, bytes.size(), bytes);
+    std::ofstream(cache.path(), std::ios::binary) << file;
+    const auto mapped = cache.map(1, pool_, nullptr);
+    ASSERT_FALSE(mapped.ok());
+    const std::string begin = cache.path() + ": it is for \"" + said + "\", not \"switchyard packed weights ";
+    EXPECT_EQ(mapped.error().message.substr(0, begin.size()), begin);
+  }
+}
+
 TEST_F(PackedCacheTest, AFullDiskIsSaidAndLeavesNoFile) {
   const auto packed = load(WeightForm::kInt8, false);
   struct rlimit old {};

@@ -85,10 +85,5 @@ TEST(Proof, IsHmacSha256) {
   EXPECT_EQ(hex, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
 }
 
-TEST(Printable, CutsAndReplaces) {
-  EXPECT_EQ(printable("a\nb\x1b[0m\xff"), "a?b?[0m?");
-  EXPECT_EQ(printable(std::string(1000, 'x')).size(), 256U);
-}
-
 }  // namespace
 }  // namespace switchyard::net
