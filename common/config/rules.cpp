@@ -77,6 +77,10 @@ std::vector<Conflict> find_conflicts(const ClusterConfig& config) {
                     : fmt::format("{} groups of {} ranks are {}", w.groups, w.data_parallel_size, ranks);
   if (ranks > kRanksMax)
     conflict("worker", "groups", fmt::format("a cluster has at most {} ranks, and {}", kRanksMax, ranks_text));
+  if (w.min_ranks > w.data_parallel_size) {
+    conflict("worker", "min_ranks",
+             fmt::format("is {}, and a group has {} ranks (data_parallel_size)", w.min_ranks, w.data_parallel_size));
+  }
 
   // Room for the ranks: a host without a count of slots holds as many as it has GPUs, or any number of CPU ranks.
   if (!w.hosts.empty()) {
@@ -141,6 +145,9 @@ std::vector<Conflict> find_conflicts(const ClusterConfig& config) {
   }
   if (!c.admin_api_key.empty() && !c.admin_api_key_file.empty())
     conflict("coordinator", "admin_api_key_file", "admin_api_key is given as well");
+  if (!c.admin_api_key.empty() && std::find(f.api_keys.begin(), f.api_keys.end(), c.admin_api_key) != f.api_keys.end())
+    conflict("coordinator", "admin_api_key",
+             "is one of frontend.api_keys as well: who may use the model could end the cluster with it");
   const auto& t = config.tls;
   const bool all = !t.cert_file.empty() && !t.key_file.empty() && !t.ca_file.empty();
   const bool none = t.cert_file.empty() && t.key_file.empty() && t.ca_file.empty();

@@ -203,6 +203,13 @@ TEST_F(ClusterConfigTest, CombinationsThatCannotWorkAreRefusedAllAtOnce) {
             "c.yaml:2: worker.hosts: have room for 3 ranks, and 2 groups of 2 ranks are 4");
   EXPECT_EQ(errors_of("model: {path: /m}\nworker: {groups: 1024, data_parallel_size: 5}\n"),
             "c.yaml:2: worker.groups: a cluster has at most 4096 ranks, and 1024 groups of 5 ranks are 5120");
+  EXPECT_EQ(errors_of("model: {path: /m}\nworker: {min_ranks: 3, data_parallel_size: 2, groups: 2}\n"),
+            "c.yaml:2: worker.min_ranks: is 3, and a group has 2 ranks (data_parallel_size)");
+  EXPECT_EQ(errors_of("model: {path: /m}\nworker: {min_ranks: 2, data_parallel_size: 2}\n"), "");
+  EXPECT_EQ(errors_of("model: {path: /m}\nfrontend: {api_keys: [a, b]}\ncoordinator: {admin_api_key: b}\n"),
+            "c.yaml:3: coordinator.admin_api_key: is one of frontend.api_keys as well: who may use the model could "
+            "end the cluster with it");
+  EXPECT_EQ(errors_of("model: {path: /m}\nfrontend: {api_keys: [a, b]}\ncoordinator: {admin_api_key: c}\n"), "");
   EXPECT_EQ(errors_of("model: {path: /m}\nworker: {groups: 0}\n"),
             "c.yaml:2: worker.groups: 0 is out of range; it takes a whole number from 1 to 1024");
 }
