@@ -161,7 +161,7 @@ void CoordinatorImpl::on_frame(const net::ConnectionPtr& from, wire::Frame& fram
         return pass_on_key_uses(from, frame.frontend_report());
       break;
     case wire::Frame::kLauncherReport:
-      if (role == wire::ROLE_LAUNCHER) return membership_.report(from->id(), frame.launcher_report());
+      if (role == wire::ROLE_LAUNCHER && membership_.report(from->id(), frame.launcher_report()).ok()) return;
       break;
     default: break;
   }

@@ -100,17 +100,24 @@ Status Membership::report(ConnectionId connection, const wire::FrontendReport& r
   return {};
 }
 
-void Membership::report(ConnectionId connection, const wire::LauncherReport& report) {
-  launcher_connection_ = connection;
-  launcher_ = report;
+Status Membership::report(ConnectionId connection, const wire::LauncherReport& report) {
+  if (report.pid() == 0) return Error{Errc::kInvalid, "a launcher's report without its pid"};
+  forget_launcher(connection);
+  launchers_.emplace_back(connection, report);
+  return {};
+}
+
+void Membership::forget_launcher(ConnectionId connection) {
+  std::erase_if(launchers_, [&](const auto& launcher) { return launcher.first == connection; });
+}
+
+const wire::LauncherReport& Membership::launcher() const {
+  return launchers_.empty() ? wire::LauncherReport::default_instance() : launchers_.back().second;
 }
 
 void Membership::disconnected(ConnectionId connection) {
   frontends_.erase(connection);
-  if (connection == launcher_connection_) {
-    launcher_connection_ = 0;
-    launcher_.Clear();
-  }
+  forget_launcher(connection);
   if (auto* group = group_of(connection)) group->disconnected(connection);
   group_of_.erase(connection);
 }
@@ -179,7 +186,7 @@ wire::RoutingTable Membership::routing_table() const {
 
 uint32_t Membership::retry_after_seconds(const RankGroup& group) const {
   uint32_t seconds = kStartSeconds;
-  for (const auto& process : launcher_.processes()) {
+  for (const auto& process : launcher().processes()) {
     const bool missing = std::any_of(group.ranks().begin(), group.ranks().end(), [&](const Rank& rank) {
       return rank.connection == 0 && rank.rank_id >= process.first_rank() &&
              rank.rank_id < process.first_rank() + process.rank_count();

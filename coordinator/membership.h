@@ -30,14 +30,15 @@ class Membership {
   // The placement is that of each group when all of its ranks are there. ranks_min: of a group (rank_group.h).
   Membership(ExpertPlacement placement, uint32_t group_count, uint32_t ranks_min, std::chrono::milliseconds heartbeat);
 
-  // Refused: an id out of range, another rank count, model or checkpoint, an id whose holder is alive, a connection that is another
-  // rank already.
+  // Refused: an id out of range, another rank count, model or checkpoint, an id whose holder is alive, a connection
+  // that is another rank already.
   Status register_rank(ConnectionId connection, const wire::RegisterRank& registration, Time now);
   // kNotFound: no rank has registered on the connection.
   Status report(ConnectionId connection, const wire::RankReport& report, Time now);
   void register_frontend(ConnectionId connection, const wire::RegisterFrontend& registration);
   Status report(ConnectionId connection, const wire::FrontendReport& report);
-  void report(ConnectionId connection, const wire::LauncherReport& report);
+  // kInvalid: of nobody, without a pid.
+  Status report(ConnectionId connection, const wire::LauncherReport& report);
   void disconnected(ConnectionId connection);
   // Finds the silent and the missing. Returns connections that are to be closed.
   std::vector<ConnectionId> tick(Time now);
@@ -66,14 +67,15 @@ class Membership {
   const ExpertPlacement& placement(uint32_t group) const { return placements_[group]; }
   const std::vector<RankGroup>& groups() const { return groups_; }
   const std::map<ConnectionId, Frontend>& frontends() const { return frontends_; }
-  // By the launcher's word; one without a pid while there is none.
-  const wire::LauncherReport& launcher() const { return launcher_; }
-  ConnectionId launcher_connection() const { return launcher_connection_; }
+  // By the launcher's word, of those connected the one that reported last; without a pid, and 0, while there is none.
+  const wire::LauncherReport& launcher() const;
+  ConnectionId launcher_connection() const { return launchers_.empty() ? 0 : launchers_.back().first; }
   const Rank* rank(uint32_t rank_id) const;  // null: out of range
   const Rank* rank_of(ConnectionId connection) const;
 
  private:
   RankGroup* group_of(ConnectionId connection);
+  void forget_launcher(ConnectionId connection);
   uint32_t retry_after_seconds(const RankGroup& group) const;
 
   const ExpertPlacement placement_;
@@ -81,8 +83,8 @@ class Membership {
   std::vector<RankGroup> groups_;
   std::unordered_map<ConnectionId, uint32_t> group_of_;  // of connections that a rank has registered on
   std::map<ConnectionId, Frontend> frontends_;
-  wire::LauncherReport launcher_;
-  ConnectionId launcher_connection_ = 0;
+  // What each said last, in the order in which they did: a launcher reports changes only.
+  std::vector<std::pair<ConnectionId, wire::LauncherReport>> launchers_;
 };
 
 }  // namespace switchyard::coordinator

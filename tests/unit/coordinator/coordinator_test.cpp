@@ -635,6 +635,34 @@ TEST(Admin, WhatTheLauncherGivesUpIsSaid) {
   EXPECT_EQ(told.at("cause").as_string(), process.cause());
 }
 
+TEST(Admin, AnotherLauncherThatComesAndGoesLeavesTheFirstInView) {
+  const auto coordinator = start(make_config(1));
+  const auto port = coordinator->admin_port();
+  const auto report_of = [](int64_t pid) {
+    wire::Frame frame;
+    frame.mutable_launcher_report()->set_pid(pid);
+    return frame;
+  };
+  const auto seen = [&](int64_t pid) {
+    return eventually([&] {
+      const auto launcher = get_json(port, "/cluster").at("launcher");
+      return launcher.is_object() && launcher.at("pid").to_number<int64_t>() == pid;
+    });
+  };
+  Fake launcher(wire::ROLE_LAUNCHER, "launcher", coordinator->port());
+  launcher.greet({report_of(77)});
+  EXPECT_TRUE(seen(77));
+  Fake second(wire::ROLE_LAUNCHER, "second", coordinator->port());
+  second.greet({report_of(66)});
+  EXPECT_TRUE(seen(66));
+  second.kill();
+  EXPECT_TRUE(seen(77));
+  Fake third(wire::ROLE_LAUNCHER, "third", coordinator->port());
+  third.greet({report_of(0)});
+  EXPECT_TRUE(third.wait_closed());
+  EXPECT_TRUE(seen(77));
+}
+
 TEST(Admin, LimitsOfHeaderAndBodyAreAnswered) {
   const auto coordinator = start(make_config(1));
   const auto port = coordinator->admin_port();

@@ -245,5 +245,32 @@ TEST_F(MembershipTest, FrontendsComeAndGo) {
   EXPECT_TRUE(membership_.frontends().empty());
 }
 
+TEST_F(MembershipTest, TheLauncherThatReportedLastCountsAndTheOneBeforeWhenItHasGone) {
+  const auto reports = [&](ConnectionId connection, int64_t pid) {
+    wire::LauncherReport report;
+    report.set_pid(pid);
+    return membership_.report(connection, report).ok();
+  };
+  const auto expect = [&](ConnectionId connection, int64_t pid) {
+    EXPECT_EQ(membership_.launcher_connection(), connection);
+    EXPECT_EQ(membership_.launcher().pid(), pid);
+  };
+  expect(0, 0);
+  EXPECT_TRUE(reports(5, 77));
+  EXPECT_FALSE(reports(6, 0));  // of nobody
+  expect(5, 77);
+  EXPECT_TRUE(reports(7, 66));
+  expect(7, 66);
+  EXPECT_TRUE(reports(5, 78));
+  expect(5, 78);
+  EXPECT_TRUE(reports(7, 67));
+  membership_.disconnected(6);
+  expect(7, 67);
+  membership_.disconnected(7);  // the other need not report anew: it does so at changes only
+  expect(5, 78);
+  membership_.disconnected(5);
+  expect(0, 0);
+}
+
 }  // namespace
 }  // namespace switchyard::coordinator
