@@ -1,13 +1,15 @@
 """Writes a trained model as a Hugging Face directory: python -m training.export --run build/train/small
 
 config.json, model.safetensors (bfloat16, names as in the published DeepSeek-V3), the tokenizer with its chat template,
-generation_config.json, and README.md: the model card, filled in from the run's log and the evaluation's results.
+generation_config.json, SHA256SUMS of these, and README.md: the model card, filled in from the run's log and the
+evaluation's results.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
 import json
 import random
 import shutil
@@ -55,7 +57,16 @@ def write(run: Path, out: Path) -> None:
     tokenizer = for_transformers(Tokenizer.from_file(str(run / "tokenizer.json")), CONTEXT)
     tokenizer.save_pretrained(out, save_jinja_files=False)
     shutil.copy(TEMPLATE, out)  # where newer programs look for it
+    write_checksums(out)
     (out / "README.md").write_text(card(model, state, run, out), encoding="utf-8")
+
+
+def write_checksums(directory: Path) -> None:
+    """SHA256SUMS, which `switchyard verify` reads: of what is loaded. Card, scores and curve are written later."""
+    kinds = (".jinja", ".json", ".safetensors")
+    files = sorted(file for file in directory.iterdir() if file.suffix in kinds and file.name != SCORES)
+    lines = [f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in files]
+    (directory / "SHA256SUMS").write_text("".join(lines), encoding="utf-8")
 
 
 @torch.no_grad()

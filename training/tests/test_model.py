@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
 import tempfile
 import unittest
 from itertools import islice
@@ -137,9 +138,18 @@ class Model(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             self.model.save_pretrained(folder)
             for_transformers(TOKENIZER, 100).save_pretrained(folder)
-            from training.export import check_names
+            from training.export import SCORES, check_names, write_checksums
 
             check_names(Path(folder) / "model.safetensors")
+            for name in (SCORES, "README.md"):
+                (Path(folder) / name).write_text("of a later hour")
+            write_checksums(Path(folder))
+            checked = subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=folder, capture_output=True, text=True)
+            self.assertEqual(0, checked.returncode, checked.stdout)
+            for name in ("model.safetensors: OK", "config.json: OK", "tokenizer.json: OK"):
+                self.assertIn(name, checked.stdout)
+            for name in (SCORES, "README.md", "SHA256SUMS"):
+                self.assertNotIn(name, checked.stdout)
             again = AutoModelForCausalLM.from_pretrained(folder)
             words = AutoTokenizer.from_pretrained(folder)
         self.assertEqual(ID[tokenizer.EOS], words.eos_token_id)

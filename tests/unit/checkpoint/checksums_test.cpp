@@ -133,6 +133,19 @@ TEST_F(Checksums, AListThatWasWrittenVerifiesUntilAByteChanges) {
   EXPECT_NE(problems().find("/config.json: damaged or another file"), std::string::npos) << problems();
 }
 
+TEST(DemoModel, IsWhatItsChecksumsSay) {
+  const std::string model = SWITCHYARD_TEST_DATA "/../../models/switchyard-r1-small";
+  const auto listed = given_checksums(model);
+  ASSERT_TRUE(listed.ok()) << listed.error().message;
+  for (const std::string name : {"model.safetensors", "config.json", "tokenizer.json"}) {
+    EXPECT_TRUE(std::any_of(listed->begin(), listed->end(), [&](const GivenChecksum& given) {
+      return given.file == name && !given.sha256.empty();
+    })) << name;
+  }
+  const Status verified = verify_checksums(model, 2, [](const CheckedFile&) {});
+  EXPECT_TRUE(verified.ok()) << verified.error().message;
+}
+
 class Replaced : public ::testing::Test {
  protected:
   fs::path weights() const { return copy_.file("model.safetensors"); }
