@@ -57,12 +57,13 @@ SlowRanks::Verdict SlowRanks::report(uint32_t index, const wire::RankReport& rep
   rank.ratio = usual ? own_seconds / *usual : 1;
   const bool awaited = own_seconds * steps >= kShareOfLook * std::chrono::duration<double>(span).count();
   if (awaited && rank.ratio >= kTimesUsual && rank.ratio >= kTimesOthers * median_of_others(index)) {
+    rank.good_looks = 0;
     if (++rank.slow_looks == 1) rank.slow_since = begun;
     if (rank.slow_looks == kLooks) return Verdict::kSlow;
     return slow(index) && now - rank.slow_since >= kLostAfter ? Verdict::kLost : Verdict::kNone;
   }
   // Only what is not slow becomes part of what is usual.
-  rank.slow_looks = 0;
+  if (++rank.good_looks >= kLooks) rank.slow_looks = 0;
   ++rank.looks;
   const auto known = rank.usual.find(kind);
   if (known != rank.usual.end())

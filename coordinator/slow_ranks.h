@@ -35,7 +35,7 @@ class SlowRanks {
   static constexpr double kTimesOthers = 3;
   static constexpr double kShareOfLook = 0.3;
   static constexpr std::chrono::milliseconds kLook{140};        // a report, if they come as they should
-  static constexpr uint32_t kLooks = 2;                         // one after the other, to be slow
+  static constexpr uint32_t kLooks = 2;                         // to be slow; one after the other, not to be
   static constexpr std::chrono::milliseconds kLostAfter{1200};  // of slowness, to be given up
   static constexpr uint32_t kLooksToKnow = 5;                   // before a rank's own past counts
   static constexpr std::chrono::milliseconds kWarmUp{3000};
@@ -74,7 +74,8 @@ class SlowRanks {
     double ratio = 1;
     uint32_t looks = 0;
     std::map<Kind, double> usual;  // seconds a step
-    uint32_t slow_looks = 0;       // one after the other
+    uint32_t slow_looks = 0;       // since kLooks were good one after the other
+    uint32_t good_looks = 0;       // one after the other
     Time slow_since{};
   };
   std::optional<double> usual_seconds(const Rank& rank, const Kind& kind) const;

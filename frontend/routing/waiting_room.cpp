@@ -12,9 +12,13 @@ using Seconds = std::chrono::duration<double>;
 // A rate is measured after so long, or so many sequences.
 constexpr double kMeasuredSeconds = 1.0;
 constexpr double kMeasuredSequences = 8.0;
+constexpr double kShortest = 1e-3;
 constexpr double kShareStep = 0.02;  // what one promise tells of the share that is redeemed
 constexpr double kShareMin = 0.1;
-constexpr double kPromised = 0.85;        // of the rate: the rest is for what is not known exactly, and for newcomers
+constexpr double kPromised = 0.85;  // of the rate: the rest is for what is not known exactly, and for newcomers
+// What waits no longer for ranks that have room will be part of their next step, and is no queue; unless they were full
+// so shortly before.
+constexpr std::chrono::milliseconds kSoonBegun{250};
 constexpr double kSlowestSeconds = 60.0;  // that one sequence is assumed to take to begin, when none has for long
 
 uint64_t work_of(uint32_t prompt_tokens) { return uint64_t{prompt_tokens} + WaitingRoom::kWorkOfSequence; }
@@ -57,8 +61,7 @@ std::optional<double> WaitingRoom::rate(int32_t priority) const {
     if (begun < priority) better += work;
   }
   if (busy_seconds_ < kMeasuredSeconds && all < kMeasuredSequences * mean_work()) return std::nullopt;
-  // Those that fill free places begin at once: over less than a second they would be taken for a multiple of the rate.
-  return std::max((all - better) / std::max(busy_seconds_, kMeasuredSeconds), mean_work() / kSlowestSeconds);
+  return std::max((all - better) / std::max(busy_seconds_, kShortest), mean_work() / kSlowestSeconds);
 }
 
 double WaitingRoom::wait_seconds(const Ranks& ranks, int32_t priority) const {
@@ -72,11 +75,17 @@ void WaitingRoom::pass_time(const Ranks& ranks, Time now) {
     const double seconds = std::max(0.0, Seconds(now - last_).count());
     const double kept = std::exp(-seconds / kRateSeconds);
     busy_seconds_ = busy_seconds_ * kept + seconds;
+    doubt_seconds_ *= kept;
     for (auto& [priority, work] : begun_work_) work *= kept;
     std::erase_if(begun_work_, [](const auto& begun) { return begun.second < 1.0; });
   }
   last_ = now;
-  is_busy_ = queued_work(ranks, std::numeric_limits<int32_t>::max()) > 0.0;
+  if (ranks.waiting == 0) waiting_since_.reset();
+  if (ranks.waiting > 0 && !waiting_since_) waiting_since_ = now;
+  if (ranks.sequences > ranks.places) full_at_ = now;
+  const bool queues =
+      (full_at_ && now - *full_at_ <= kSoonBegun) || (waiting_since_ && now - *waiting_since_ > kSoonBegun);
+  is_busy_ = queues && queued_work(ranks, std::numeric_limits<int32_t>::max()) > 0.0;
   while (!promises_.empty() && promises_.begin()->first + kPromiseGrace < now) {
     promises_.erase(promises_.begin());
     return_share_ = std::max(kShareMin, return_share_ * (1 - kShareStep));
@@ -118,7 +127,8 @@ std::optional<WaitingRoom::Refusal> WaitingRoom::ask(const Ranks& ranks, int32_t
   const double wait = wait_seconds(ranks, priority);
   const bool is_expected = comes_again && redeem_promise(priority, now);
   const double room = !is_expected && expects_others(priority, now) ? wait_max_ / 2 : wait_max_;
-  if (wait <= room) return std::nullopt;
+  const double doubt = rate(priority) ? doubt_seconds_ / std::max(busy_seconds_, kShortest) : 0.0;
+  if (wait * (1 + doubt) <= room) return std::nullopt;
   return Refusal{promise(ranks, priority, wait, now), wait};
 }
 

@@ -78,8 +78,13 @@ class WaitingRoom {
   std::map<int32_t, Pending> pending_;  // by priority
   // Of the times in which somebody waited, older ones counting less.
   double busy_seconds_ = 0.0;
+  // Of a rate that has just been measured: it may be that of a burst, so who comes in is let in as if there had been so
+  // much time more.
+  double doubt_seconds_ = 1.0;
   std::map<int32_t, double> begun_work_;  // by priority
   bool is_busy_ = false;
+  std::optional<Time> waiting_since_;  // as the ranks say
+  std::optional<Time> full_at_;        // when there was last no place
   Time last_{};
   std::multimap<Time, int32_t> promises_;  // when, and the priority
   Time last_promise_{};

@@ -61,13 +61,15 @@ TEST_F(SlowRanksTest, TheOneThatTakesTenTimesAsLongIsFoundWithinASecondAndLostWi
   EXPECT_EQ(slow(), (Slow{false, false, false}));
   pass({{}, {.seconds = 0.01}, {}}, 1);
   EXPECT_EQ(slow(), (Slow{false, false, false}));  // it may pass
-  pass({{}, {}, {}}, 1);
+  pass({{}, {}, {}}, 2);
   const Verdicts verdicts = pass({{}, {.seconds = 0.01}, {}}, 9);
   EXPECT_EQ(slow(), (Slow{false, true, false}));
   EXPECT_NEAR(ranks_.times_usual(1), 10, 1);
   constexpr auto kNone = Verdict::kNone;
   EXPECT_EQ(verdicts,
             (Verdicts{kNone, Verdict::kSlow, kNone, kNone, kNone, kNone, kNone, Verdict::kLost, Verdict::kLost}));
+  pass({{}, {}, {}}, 1);
+  EXPECT_EQ(slow(), (Slow{false, true, false}));  // one good look among slow ones
   pass({{}, {}, {}}, 1);
   EXPECT_EQ(slow(), (Slow{false, false, false}));
 }

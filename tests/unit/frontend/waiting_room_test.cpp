@@ -157,6 +157,20 @@ TEST(WaitingRoom, ThoseWhoFillTheFreePlacesAreNoMeasureOfTheRate) {
   EXPECT_GE(service.begun(), static_cast<size_t>(0.95 * 30 * 40));
 }
 
+TEST(WaitingRoom, WhatOnlyFillsThePlacesIsNoQueue) {
+  Service service(kBound, 16, 400ms);
+  service.begin_with_steps();
+  for (int i = 0; i < 2000; ++i) {  // as many clients as places, each of which waits for the next step
+    while (service.ranks().sequences < 16) EXPECT_TRUE(service.ask().accepted);
+    service.step();
+  }
+  for (int i = 0; i < 3000; ++i) {
+    for (int k = 0; k < 5; ++k) service.ask();
+    service.step();
+  }
+  EXPECT_LE(service.wait_max(0), kBound * 1.25 + 0.4);
+}
+
 TEST(WaitingRoom, ABetterPriorityComesInWhileOthersAreRefusedAndWaitsLess) {
   Service service(kBound);
   int normal_refused = 0;
