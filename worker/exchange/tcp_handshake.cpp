@@ -204,7 +204,8 @@ class Meeting {
           accept4(listener_.file(), reinterpret_cast<sockaddr*>(&address), &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
       if (socket.file() < 0) return;
       if (incoming_.size() == kHalfOpenMax) {
-        refuse(incoming_.front(), Refusal::kHalfOpenLimit, "silent, and others have come");
+        if (incoming_.front().socket.file() >= 0)  // or it has become a member's
+          refuse(incoming_.front(), Refusal::kHalfOpenLimit, "silent, and others have come");
         incoming_.pop_front();
       }
       Half& half = incoming_.emplace_back();
@@ -298,10 +299,10 @@ class Meeting {
       return refuse(half, Refusal::kBadVersion,
                     fmt::format("speaks version {}, this rank {}", hello.version, kVersion));
     }
-    if (hello.to != rank_ || hello.from <= rank_ || hello.from >= members_.size())
-      return refuse(half, Refusal::kNotAHandshake, "a hello that no member would send here");
     // No stranger's fault: one of the two has still to hear of the other's.
     if (hello.epoch != epoch_.number || hello.contents != epoch_.contents) return false;
+    if (hello.to != rank_ || hello.from <= rank_ || hello.from >= members_.size())
+      return refuse(half, Refusal::kNotAHandshake, "a hello that no member would send here");
     half.peer = hello.from;
     fill_nonce(half.reply.nonce);
     const std::string mine = half.proof_of(trust_.secret, kAccepts);
