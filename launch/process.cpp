@@ -66,6 +66,12 @@ sigset_t handled_signals() {
   return set;
 }
 
+// Some that can be waited for, running or not. (/proc's list of them may miss some while others end.)
+bool has_children() {
+  siginfo_t info{};
+  return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
 // In the child, between fork and exec. Never returns.
 [[noreturn]] void become(std::vector<char*>& argv, pid_t parent, int death_signal, int output, int error_pipe) {
   const sigset_t handled = handled_signals();
@@ -304,9 +310,8 @@ void Supervisor::kill_orphans() {
   const auto deadline = Clock::now() + std::chrono::seconds(5);
   while (Clock::now() < deadline) {
     reap();
-    const auto left = children_of(getpid());
-    if (left.empty()) return;
-    for (const pid_t pid : left) kill(pid, SIGKILL);
+    if (!has_children()) return;
+    for (const pid_t pid : children_of(getpid())) kill(pid, SIGKILL);
     wait(milliseconds(20));
   }
 }
