@@ -326,7 +326,7 @@ void show_first_answers(const config::ClusterConfig& config, const ServerTls& tl
 
 }  // namespace
 
-Status check_start(const config::ClusterConfig& config, const RunOptions& options) {
+Result<std::string> check_start(const config::ClusterConfig& config, const RunOptions& options) {
   std::vector<std::string> problems = needed_programs(config, options);
   const auto& w = config.worker;
   // Entries of the schema that no build has yet: planned with, not started.
@@ -365,7 +365,7 @@ Status check_start(const config::ClusterConfig& config, const RunOptions& option
     if (f.hosts.empty() || is_this_machine(f.hosts[i % f.hosts.size()]))
       check_port("frontend.port", f.host, f.port + i);
   }
-  if (problems.empty()) return {};
+  if (problems.empty()) return checkpoint->fingerprint();
   std::string all;
   for (const auto& problem : problems) all += (all.empty() ? "" : "\n") + problem;
   return Error{Errc::kInvalid, all};
@@ -411,14 +411,11 @@ Status run_cluster(const config::ClusterConfig& given, const RunOptions& options
     std::fprintf(stderr, "%s\n", line.c_str());
   });
 
-  SWITCHYARD_TRY(check_start(given, options));
+  SWITCHYARD_ASSIGN(const std::string fingerprint, check_start(given, options));
   SWITCHYARD_ASSIGN(config::ClusterConfig config, resolve(given));
+  config.model.fingerprint = fingerprint;
   SWITCHYARD_TRY(read_key_files(config));
   SWITCHYARD_ASSIGN(const ServerTls tls, ServerTls::load(config));
-  {
-    SWITCHYARD_ASSIGN(const auto checkpoint, checkpoint::Checkpoint::open(config.model.path));
-    config.model.fingerprint = checkpoint.fingerprint();
-  }
   SWITCHYARD_ASSIGN(const RunDirectory run, RunDirectory::make(options.run_base));
   janitor.watch(run.path());
   if (config.secret_file.empty()) {

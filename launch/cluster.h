@@ -16,8 +16,8 @@ struct RunOptions {
 };
 
 // Everything that can be known before a process starts: programs, files of keys, the checkpoint's headers, ranks
-// against experts, ports. All problems, one a line.
-Status check_start(const config::ClusterConfig& config, const RunOptions& options);
+// against experts, ports. All problems, one a line; else the model's fingerprint.
+Result<std::string> check_start(const config::ClusterConfig& config, const RunOptions& options);
 
 // Fills in what "automatic" leaves open: ports, threads of a rank, the name of the model.
 Result<config::ClusterConfig> resolve(config::ClusterConfig config);
