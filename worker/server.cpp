@@ -305,7 +305,6 @@ class ServerImpl final : public Server {
     if (engine_ != nullptr) {
       const EngineStats stats = engine_->stats();
       to_wire(stats, r);
-      r->set_core_wait_seconds(core_wait_.seconds());
       // Tens of kilobytes for a large model: not in every heartbeat.
       if (now() - expert_tokens_reported_ >= kExpertTokensInterval) {
         expert_tokens_reported_ = now();
@@ -313,8 +312,11 @@ class ServerImpl final : public Server {
         r->set_expert_layer_count(expert_layers_);
       }
       const uint64_t steps = stats.steps - reported_steps_;
-      if (steps != 0)
+      if (steps != 0) {
         r->set_step_seconds_mean((stats.step_seconds - reported_step_seconds_) / static_cast<double>(steps));
+        core_wait_seconds_ = core_wait_.seconds();  // an idle rank does not look
+      }
+      r->set_core_wait_seconds(core_wait_seconds_);
       reported_steps_ = stats.steps;
       reported_step_seconds_ = stats.step_seconds;
     }
@@ -518,6 +520,7 @@ class ServerImpl final : public Server {
   uint32_t expert_layers_ = 0;
   Time expert_tokens_reported_{};
   CoreWait core_wait_;
+  double core_wait_seconds_ = 0;
   uint64_t reported_steps_ = 0;
   double reported_step_seconds_ = 0.0;
 
