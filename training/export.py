@@ -47,6 +47,8 @@ def load(run: Path) -> tuple[DeepseekV3ForCausalLM, dict]:
 
 def write(run: Path, out: Path) -> None:
     model, state = load(run)
+    text = card(model, state, run, out)
+    as_on_disk(model)
     # The first choice where a request leaves sampling open: transformers and Switchyard both read it so.
     model.generation_config = GenerationConfig(
         bos_token_id=ID[BOS], eos_token_id=ID[EOS], pad_token_id=ID[PAD], do_sample=True, top_k=1
@@ -58,7 +60,13 @@ def write(run: Path, out: Path) -> None:
     tokenizer.save_pretrained(out, save_jinja_files=False)
     shutil.copy(TEMPLATE, out)  # where newer programs look for it
     write_checksums(out)
-    (out / "README.md").write_text(card(model, state, run, out), encoding="utf-8")
+    (out / "README.md").write_text(text, encoding="utf-8")
+
+
+def as_on_disk(model: DeepseekV3ForCausalLM) -> None:
+    """Parameters in bfloat16, whatever they were trained in; buffers stay float32."""
+    for parameter in model.parameters():
+        parameter.data = parameter.data.bfloat16()
 
 
 def write_checksums(directory: Path) -> None:

@@ -29,7 +29,7 @@ SIZES: dict[str, dict[str, int]] = {
         num_attention_heads=10, kv_lora_rank=256, qk_nope_head_dim=64, qk_rope_head_dim=32, v_head_dim=96,
     ),
 }  # fmt: skip
-SHORT = 512  # tokens up to which attention runs as plain matrix products on a CPU
+SHORT = 512  # tokens up to which attention in bfloat16 runs as plain matrix products on a CPU
 
 
 def config(size: str) -> DeepseekV3Config:
@@ -56,11 +56,17 @@ def config(size: str) -> DeepseekV3Config:
     )
 
 
+def compute_type() -> torch.dtype:
+    """What training computes in: bfloat16 where the machine multiplies it, and not where it would be emulated."""
+    native = torch.cuda.is_available() or torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return torch.bfloat16 if native else torch.float32
+
+
 def build(size: str) -> DeepseekV3ForCausalLM:
-    """A model with fresh bfloat16 weights (torch's seed decides them); router biases and rotary frequencies stay float32."""
+    """A model with fresh weights (torch's seed decides them); router biases and rotary frequencies are always float32."""
     model = DeepseekV3ForCausalLM(config(size))
     frequencies = model.model.rotary_emb.inv_freq.clone()
-    model = model.to(torch.bfloat16)
+    model = model.to(compute_type())
     model.model.rotary_emb.inv_freq = frequencies  # rounded, they would be a ninth of a turn off after 4000 positions
     for gate in gates(model):
         gate.e_score_correction_bias = gate.e_score_correction_bias.float()
@@ -89,7 +95,7 @@ def causal_attention(
     **unused: Any,
 ) -> tuple[torch.Tensor, None]:
     batch, heads, length, width = query.shape
-    if query.is_cpu and length <= SHORT:
+    if query.is_cpu and query.dtype == torch.bfloat16 and length <= SHORT:
         bias = _causal_bias(length, query.dtype, query.device).expand(batch * heads, -1, -1)
         flat = [x.reshape(batch * heads, length, -1) for x in (query, key, value)]
         scores = torch.baddbmm(bias, flat[0], flat[1].transpose(1, 2), alpha=scaling)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import torch
 
+from training.model import compute_type
+
 MUON_RATE, MUON_MOMENTUM = 0.02, 0.95
 ADAM_RATE, ADAM_BETAS, ADAM_EPSILON = 1.5e-3, (0.9, 0.98), 1e-10
 WEIGHT_DECAY = 0.02  # per step and unit of learning rate, of matrices only
@@ -16,7 +18,7 @@ WEIGHT_DECAY = 0.02  # per step and unit of learning rate, of matrices only
 def orthogonal(matrices: torch.Tensor, steps: int = 5) -> torch.Tensor:
     """The nearest orthogonal matrices, roughly (singular values in about 0.7 to 1.2), by Newton-Schulz iteration."""
     a, b, c = 3.4445, -4.7750, 2.0315
-    x = matrices.to(torch.bfloat16)
+    x = matrices.to(compute_type())
     tall = x.shape[-2] > x.shape[-1]
     if tall:
         x = x.mT
@@ -28,7 +30,7 @@ def orthogonal(matrices: torch.Tensor, steps: int = 5) -> torch.Tensor:
 
 
 class Optimizer:
-    """Float32 copies of bfloat16 parameters, and their steps."""
+    """Float32 copies of parameters, and their steps."""
 
     def __init__(self, parameters: dict[str, torch.nn.Parameter]) -> None:
         self.parameters = {name: p.detach() for name, p in parameters.items()}

@@ -18,7 +18,7 @@ from transformers import DeepseekV3ForCausalLM
 
 from training.balance import ExpertCounter
 from training.batches import MicroBatch
-from training.model import build
+from training.model import build, compute_type
 from training.optimizer import Optimizer
 
 SLOTS = 12  # micro-batches whose gradients wait to be summed
@@ -98,7 +98,7 @@ class Processes:
         model.share_memory()
         optimizer.share_memory()
         sums = _shared(zeros(model, torch.float32))
-        slots = [_shared(zeros(model, torch.bfloat16)) for _ in range(SLOTS)]
+        slots = [_shared(zeros(model, compute_type())) for _ in range(SLOTS)]
         self.tasks, self.results = context.SimpleQueue(), context.SimpleQueue()
         shared = (size, model.state_dict(), optimizer, sums, slots, self.tasks, self.results)
         self.processes = [context.Process(target=_work, args=shared, daemon=True) for _ in range(count)]
