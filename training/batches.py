@@ -22,7 +22,7 @@ LONGEST_FIRST, LONG_FROM = 512, 0.35  # tokens of a sample until long ones join,
 # Share of drills among the samples at shares of the run, linear between them: a phase of nothing else in the middle.
 DRILLS = [0.39, 0.4, 0.43, 0.44], [0.2, 1.0, 1.0, 0.2]
 LONGEST_LOOKUP = 6  # the power of two of pairs in a drill
-TABLE_SHARE = 0.5  # of the drills
+TABLE_SHARE, ROWS_SHARE = 0.3, 0.4  # of the drills
 NO_VALUE = len(SPECIALS)  # the token that a table's answer has where there is no value
 PROMPT_SHARE, PROMPT_WEIGHT = 0.1, 0.1  # a prompt's tokens are learned too, a little: some of them, with this weight
 
@@ -68,9 +68,11 @@ def drill(rng: random.Random, vocabulary: int) -> Encoded:
         return [rng.randrange(len(SPECIALS) + 1, vocabulary) for _ in range(rng.randint(low, high))]
 
     which = rng.random()
-    if which < TABLE_SHARE:
+    if which < ROWS_SHARE:
+        return rows(rng, vocabulary)
+    if which < ROWS_SHARE + TABLE_SHARE:
         question, answer = table(rng, vocabulary)
-    elif which < (1 + TABLE_SHARE) / 2:
+    elif which < (1 + ROWS_SHARE + TABLE_SHARE) / 2:
         question = answer = tokens(2, 40)
     else:
         pairs = [(tokens(1, 2), tokens(1, 3)) for _ in range(round(2 ** rng.uniform(1, LONGEST_LOOKUP)))]
@@ -79,6 +81,35 @@ def drill(rng: random.Random, vocabulary: int) -> Encoded:
         answer = [token for key, value in asked for token in key + value]
     ids = [ID[BOS], ID[USER], *question, ID[ASSISTANT], *answer, ID[EOS]]
     return Encoded(ids, [(len(ids) - 1 - len(answer), len(ids))])
+
+
+def rows(rng: random.Random, vocabulary: int) -> Encoded:
+    """Rows that differ in subject and value alone, then the rows of some subjects again: their values are to be told.
+
+    What stands between a subject and its value is the same in all rows, and the longer it is the further apart they are.
+    """
+
+    def token() -> int:
+        return rng.randrange(NO_VALUE + 1, vocabulary)
+
+    parts = [token() for _ in range(rng.randint(6, 24))]
+    width = rng.randint(1, 4)
+    count = rng.randint(2, 12)
+    subjects = list({tuple(rng.choices(parts, k=rng.randint(max(1, width - 1), width))) for _ in range(count)})
+    rng.shuffle(subjects)
+    before, between = [token() for _ in range(rng.randint(0, 3))], [token() for _ in range(rng.randint(0, 4))]
+    stop = token()
+    lines = {subject: [token() for _ in range(rng.randint(1, 3))] for subject in subjects}
+    ids = [ID[BOS], ID[USER]]
+    for subject in subjects:
+        ids += [*before, *subject, *between, *lines[subject], stop]
+    ids.append(ID[ASSISTANT])
+    turns = []
+    for subject in rng.sample(subjects, len(subjects)):
+        ids += [*before, *subject, *between]
+        turns.append((len(ids), len(ids) + len(lines[subject])))
+        ids += [*lines[subject], stop]
+    return Encoded([*ids, ID[EOS]], turns)
 
 
 def table(rng: random.Random, vocabulary: int) -> tuple[list[int], list[int]]:

@@ -13,7 +13,7 @@ from training import batches
 from training.batches import MicroBatch, collate, drill
 from training.model import build
 from training.optimizer import Optimizer
-from training.tokenizer import Encoded, learn
+from training.tokenizer import ASSISTANT, ID, Encoded, learn
 from training.workers import Processes
 
 TOKENIZER = learn(600, seed=1, samples=300)
@@ -61,7 +61,6 @@ class Pools(unittest.TestCase):
         self.assertLessEqual(longest(0.34), batches.LONGEST_FIRST)
         self.assertGreater(longest(0.36), batches.LONGEST_FIRST)
 
-
     def test_weigh_the_answer(self) -> None:
         batch = collate([Encoded([0, 3, 50, 4, 6, 60, 61, 62, 1], [(5, 9)])], random.Random(0), prompt_share=0)
         self.assertEqual([5, 6, 7, 8], batch.targets.tolist())
@@ -73,11 +72,21 @@ class Drills(unittest.TestCase):
         rng = random.Random(1)
         for _ in range(200):
             one = drill(rng, 600)
-            ((begin, end),) = one.turns
-            question, answer = one.ids[2 : begin - 1], one.ids[begin : end - 1]
-            self.assertEqual(len(one.ids), end)
+            assistant = one.ids.index(ID[ASSISTANT])
+            question, answer = one.ids[2:assistant], one.ids[assistant + 1 : -1]
+            self.assertTrue(all(assistant < begin < end <= len(one.ids) for begin, end in one.turns))
             self.assertTrue(set(answer) - {batches.NO_VALUE} <= set(question))
             self.assertTrue(all(batches.NO_VALUE < token < 600 for token in question))
+
+    def test_rows_differ_in_subject_and_value_alone(self) -> None:
+        for seed in range(200):
+            one = batches.rows(random.Random(seed), 600)
+            assistant = one.ids.index(ID[ASSISTANT])
+            told, asked = one.ids[2:assistant], one.ids[assistant + 1 : -1]
+            self.assertEqual(len(told), len(asked))  # every row comes twice, in another order
+            for begin, end in one.turns:
+                row = one.ids[begin - 1 : end + 1]  # from its subject's or the common words' end to its stop
+                self.assertTrue(any(told[at : at + len(row)] == row for at in range(len(told))))
 
     def test_tables_have_values_and_gaps(self) -> None:
         answers = [batches.table(random.Random(seed), 600)[1] for seed in range(200)]

@@ -13,7 +13,7 @@ from training.data import names, scoring
 from training.data.facts import Facts
 from training.data.sample import Sample, Task, assistant, pick, user
 from training.data.tasks.chat import SMALL_TALK, opening, small_talk
-from training.data.tasks.passage_facts import NOT_SAID, WEEKDAYS, Fact, Kind
+from training.data.tasks.passage_facts import NOT_SAID, WEEKDAYS, Fact, Kind, Relation
 from training.data.tasks.passage_kinds import KINDS
 
 READ = ("I have read it. What would you like to know?", "我读完了。您想知道什么？")
@@ -101,12 +101,14 @@ THINGS = (
 # and costs little beside the passage.
 QUESTIONS = {
     "passage_short": (1, 1, 2, 3, 4),
+    "passage_alike": (1, 2, 3, 4),
     "passage_turns": (1, 2, 3, 4),
     "passage_medium": (1, 3, 5, 7),
     "passage_long": (1, 4, 7, 10),
 }
 QUESTIONS_IN_TRAINING = QUESTIONS | {
     "passage_short": (1, 2, 3, 4, 5),
+    "passage_alike": (4, 8, 12),
     "passage_turns": (1, 3, 4, 5),
     "passage_medium": (1, 6, 12, 18),
     "passage_long": (1, 8, 16, 24),
@@ -132,12 +134,20 @@ class Passage:
     subjects: list[Subject]
 
 
-def _subject(rng: random.Random, facts: Facts, language: str, kind: Kind, taken: list[Subject], told: int) -> Subject:
+def _subject(
+    rng: random.Random,
+    facts: Facts,
+    language: str,
+    kind: Kind,
+    taken: list[Subject],
+    told: int,
+    relations: list[Relation] | None = None,  # drawn if None
+) -> Subject:
     """A new subject of the kind, with `told` of its relations told and one more left out."""
     name = kind.subject(facts, language)
     while any(name in other.name or other.name in name for other in taken):
         name = kind.subject(facts, language)
-    relations = rng.sample(kind.relations, told + 1)
+    relations = relations or rng.sample(kind.relations, told + 1)
     known = [Fact(name, one.value(rng, facts, language), pick(language, one.en, one.zh)) for one in relations]
     return Subject(kind, name, known[:told], known[told:])
 
@@ -178,6 +188,18 @@ def _short(rng: random.Random, facts: Facts, language: str) -> Passage:
     paragraphs = _sentences(rng, language, subjects)
     if len(subjects) > 1 and rng.random() < SHUFFLE_SHARE:
         paragraphs = _interleaved(rng, language, subjects)
+    return Passage(_joined(paragraphs, language, pick(language, " ", "")), subjects)
+
+
+def _alike(rng: random.Random, facts: Facts, language: str) -> Passage:
+    """Three to ten subjects of one kind, all with the same one or two relations told: only the subject decides."""
+    kind = rng.choice(KINDS)
+    told = rng.choice((1, 1, 2))
+    relations = rng.sample(kind.relations, told + 1)
+    subjects: list[Subject] = []
+    for _ in range(rng.randint(3, 10) if told == 1 else rng.randint(2, 6)):
+        subjects.append(_subject(rng, facts, language, kind, subjects, told, relations))
+    paragraphs = _interleaved(rng, language, subjects)
     return Passage(_joined(paragraphs, language, pick(language, " ", "")), subjects)
 
 
@@ -274,6 +296,11 @@ def passage_short(rng: random.Random, facts: Facts, language: str) -> Sample:
     return _asked(rng, facts, "passage_short", language, passage, pick(language, *ASK))
 
 
+def passage_alike(rng: random.Random, facts: Facts, language: str) -> Sample:
+    passage = _alike(rng, facts, language)
+    return _asked(rng, facts, "passage_alike", language, passage, pick(language, *ASK))
+
+
 def passage_medium(rng: random.Random, facts: Facts, language: str) -> Sample:
     make = rng.choice((_dense, _dense, _needles))
     passage = make(rng, facts, language, pick(language, rng.randint(900, 2000), rng.randint(350, 800)))
@@ -303,6 +330,7 @@ def passage_turns(rng: random.Random, facts: Facts, language: str) -> Sample:
 
 TASKS = [
     Task("passage_short", "general", passage_short, scoring.exact, 5.5, max_chars=1100),
+    Task("passage_alike", "general", passage_alike, scoring.exact, 5.0, max_chars=2500),
     Task("passage_turns", "general", passage_turns, scoring.exact, 3.0, max_chars=2000),
     Task("passage_medium", "general", passage_medium, scoring.exact, 2.0, max_chars=4500),
     Task("passage_long", "general", passage_long, scoring.exact, 0.3, max_chars=9000),
