@@ -69,7 +69,7 @@ gpu-check: deps build-all
 	@tests/gpu/bundle.sh build/gpu-bundle
 	@if command -v nvidia-smi >/dev/null; then build/gpu-bundle/run.sh $(GPU_MODEL); else echo "no GPU here: carry build/gpu-bundle to one and run its run.sh"; fi
 
-# The demo model from nothing: data, training (3 hours on 2 cores; TRAIN=--resume goes on), checkpoint, loss curve. See training/README.md.
+# The demo model from nothing: data, training (3 hours on 2 cores with AVX-512 bfloat16; TRAIN=--resume goes on), checkpoint, loss curve. See training/README.md.
 small = models/switchyard-r1-small
 train: train-venv
 	build/train-venv/bin/python -m training.train --size small --out build/train/small $(TRAIN)

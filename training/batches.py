@@ -83,20 +83,24 @@ def drill(rng: random.Random, vocabulary: int) -> Encoded:
     return Encoded(ids, [(len(ids) - 1 - len(answer), len(ids))])
 
 
-def rows(rng: random.Random, vocabulary: int) -> Encoded:
-    """Rows that differ in subject and value alone, then the rows of some subjects again: their values are to be told.
+def names(rng: random.Random, parts: list[int], count: int, most: int) -> list[tuple[int, ...]]:
+    """Up to `count` different names of about the same length, at most `most` tokens, that share their tokens."""
+    width = rng.randint(1, most)
+    drawn = (tuple(rng.choices(parts, k=rng.randint(max(1, width - 1), width))) for _ in range(count))
+    return list(dict.fromkeys(drawn))
 
-    What stands between a subject and its value is the same in all rows, and the longer it is the further apart they are.
+
+def rows(rng: random.Random, vocabulary: int) -> Encoded:
+    """Rows that differ in subject and value alone, then all again in another order: the values are learned.
+
+    What stands between a subject and its value is the same in all rows: none to four tokens.
     """
 
     def token() -> int:
         return rng.randrange(NO_VALUE + 1, vocabulary)
 
     parts = [token() for _ in range(rng.randint(6, 24))]
-    width = rng.randint(1, 4)
-    count = rng.randint(2, 12)
-    subjects = list({tuple(rng.choices(parts, k=rng.randint(max(1, width - 1), width))) for _ in range(count)})
-    rng.shuffle(subjects)
+    subjects = names(rng, parts, rng.randint(2, 12), 4)
     before, between = [token() for _ in range(rng.randint(0, 3))], [token() for _ in range(rng.randint(0, 4))]
     stop = token()
     lines = {subject: [token() for _ in range(rng.randint(1, 3))] for subject in subjects}
@@ -119,13 +123,7 @@ def table(rng: random.Random, vocabulary: int) -> tuple[list[int], list[int]]:
     a name. Where the table has no value, the answer says NO_VALUE.
     """
     parts = [rng.randrange(NO_VALUE + 1, vocabulary) for _ in range(rng.randint(6, 16))]
-
-    def names(count: int, most: int) -> list[tuple[int, ...]]:
-        width = rng.randint(1, most)
-        drawn = (tuple(rng.choices(parts, k=rng.randint(max(1, width - 1), width))) for _ in range(count))
-        return list(dict.fromkeys(drawn))
-
-    subjects, relations = names(rng.randint(2, 10), 4), names(rng.randint(2, 6), 2)
+    subjects, relations = names(rng, parts, rng.randint(2, 10), 4), names(rng, parts, rng.randint(2, 6), 2)
     cells = [(subject, relation) for subject in subjects for relation in relations]
     told = {cell for cell in cells if rng.random() < 0.6}
     order = [cell for cell in cells if cell in told]

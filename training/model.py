@@ -63,7 +63,7 @@ def compute_type() -> torch.dtype:
 
 
 def build(size: str) -> DeepseekV3ForCausalLM:
-    """A model with fresh weights (torch's seed decides them); router biases and rotary frequencies are always float32."""
+    """A model with fresh weights (torch's seed decides them); router biases and rotary frequencies are float32."""
     model = DeepseekV3ForCausalLM(config(size))
     frequencies = model.model.rotary_emb.inv_freq.clone()
     model = model.to(compute_type())

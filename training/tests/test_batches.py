@@ -74,7 +74,10 @@ class Drills(unittest.TestCase):
             one = drill(rng, 600)
             assistant = one.ids.index(ID[ASSISTANT])
             question, answer = one.ids[2:assistant], one.ids[assistant + 1 : -1]
-            self.assertTrue(all(assistant < begin < end <= len(one.ids) for begin, end in one.turns))
+            if one.turns[-1][1] == len(one.ids):
+                self.assertEqual([(assistant + 1, len(one.ids))], one.turns)
+            else:  # rows: a stop behind the last value
+                self.assertEqual(len(one.ids) - 2, one.turns[-1][1])
             self.assertTrue(set(answer) - {batches.NO_VALUE} <= set(question))
             self.assertTrue(all(batches.NO_VALUE < token < 600 for token in question))
 
@@ -84,9 +87,12 @@ class Drills(unittest.TestCase):
             assistant = one.ids.index(ID[ASSISTANT])
             told, asked = one.ids[2:assistant], one.ids[assistant + 1 : -1]
             self.assertEqual(len(told), len(asked))  # every row comes twice, in another order
+            row_begin = assistant + 1
             for begin, end in one.turns:
-                row = one.ids[begin - 1 : end + 1]  # from its subject's or the common words' end to its stop
+                self.assertTrue(row_begin < begin < end)  # a subject before, a value after
+                row = one.ids[row_begin : end + 1]  # its stop included
                 self.assertTrue(any(told[at : at + len(row)] == row for at in range(len(told))))
+                row_begin = end + 1
 
     def test_tables_have_values_and_gaps(self) -> None:
         answers = [batches.table(random.Random(seed), 600)[1] for seed in range(200)]

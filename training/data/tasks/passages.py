@@ -1,4 +1,4 @@
-"""Questions answered from a passage of invented facts: short, medium and long ones, and passages given some turns ago.
+"""Questions answered from a passage of invented facts: short, medium and long ones, some turns ago, of subjects told alike.
 
 A passage tells of several subjects, of which some share a relation, so that the answer has to be found by subject and
 relation both. In a long one the facts either stand among as many others or, as needles, in a tale of no importance.
@@ -192,7 +192,7 @@ def _short(rng: random.Random, facts: Facts, language: str) -> Passage:
 
 
 def _alike(rng: random.Random, facts: Facts, language: str) -> Passage:
-    """Three to ten subjects of one kind, all with the same one or two relations told: only the subject decides."""
+    """Two to ten subjects of one kind, all with the same one or two relations told: the subject decides."""
     kind = rng.choice(KINDS)
     told = rng.choice((1, 1, 2))
     relations = rng.sample(kind.relations, told + 1)
