@@ -7,6 +7,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/ssl/error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
@@ -18,6 +19,7 @@
 #include "common/base/log.h"
 #include "common/net/maybe_tls_stream.h"
 #include "common/net/net.h"
+#include "common/net/tls.h"
 
 namespace switchyard::coordinator {
 namespace {

@@ -8,6 +8,7 @@
 #include <boost/url.hpp>
 
 #include "common/net/maybe_tls_stream.h"
+#include "common/net/tls.h"
 
 namespace switchyard::launch {
 namespace {

@@ -7,10 +7,12 @@
 #include <algorithm>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/ssl/error.hpp>
 #include <boost/asio/write.hpp>
 #include <cstring>
 
 #include "common/base/log.h"
+#include "common/net/tls.h"
 
 namespace switchyard::net {
 namespace {

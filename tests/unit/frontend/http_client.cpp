@@ -1,15 +1,18 @@
 #include "tests/unit/frontend/http_client.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/ssl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cctype>
+#include <mutex>
 #include <utility>
 
 #include "common/base/result.h"
@@ -23,6 +26,40 @@ std::string lower(std::string text) {
 }
 
 }  // namespace
+
+// Both directions share OpenSSL's state, which takes one thread at a time. So its calls do not block: what they wait
+// for is waited for outside the lock.
+struct Client::Tls {
+  SSL* ssl;
+  int fd;
+  std::mutex mutex;
+
+  Tls(SSL* owned, int socket) : ssl(owned), fd(socket) {
+    ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK);
+    SSL_set_fd(ssl, fd);
+    SSL_set_connect_state(ssl);  // the handshake is made by the first bytes
+    SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  }
+  ~Tls() { SSL_free(ssl); }
+
+  // call(ssl) until it has moved bytes: how many; 0 = the peer has ended the session, -1 = it broke, or kPatience is
+  // over.
+  template <typename Call>
+  int move_bytes(Call call) {
+    while (true) {
+      int error;
+      {
+        const std::lock_guard lock(mutex);
+        const int moved = call(ssl);
+        if (moved > 0) return moved;
+        error = SSL_get_error(ssl, moved);
+      }
+      if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) return error == SSL_ERROR_ZERO_RETURN ? 0 : -1;
+      pollfd ready{fd, static_cast<short>(error == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT), 0};
+      if (::poll(&ready, 1, static_cast<int>(std::chrono::milliseconds(kPatience).count())) <= 0) return -1;
+    }
+  }
+};
 
 std::string Answer::header(const std::string& name) const {
   const auto found = headers.find(name);
@@ -47,15 +84,12 @@ Client::Client(uint16_t port, int receive_buffer_bytes) {
   if (!kOverTls) return;
   static SSL_CTX* const kContext = SSL_CTX_new(TLS_client_method());  // trusts whoever answers
   ::signal(SIGPIPE, SIG_IGN);
-  SSL* ssl = SSL_new(kContext);
-  SSL_set_fd(ssl, fd_);
-  SSL_set_connect_state(ssl);  // the handshake is made by the first bytes
-  ssl_ = ssl;
+  tls_ = std::make_unique<Tls>(SSL_new(kContext), fd_);
 }
 
 Client::Client(Client&& other) noexcept
     : fd_(std::exchange(other.fd_, -1)),
-      ssl_(std::exchange(other.ssl_, nullptr)),
+      tls_(std::move(other.tls_)),
       buffer_(std::move(other.buffer_)),
       events_(std::move(other.events_)),
       chunked_(other.chunked_),
@@ -65,9 +99,10 @@ Client::~Client() { close(); }
 
 bool Client::send(std::string_view bytes) {
   while (!bytes.empty()) {
-    const ssize_t sent = ssl_ != nullptr ? SSL_write(static_cast<SSL*>(ssl_), bytes.data(),
-                                                     static_cast<int>(std::min<size_t>(bytes.size(), 1U << 20)))
-                                         : ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    const auto write = [&](SSL* ssl) {
+      return SSL_write(ssl, bytes.data(), static_cast<int>(std::min<size_t>(bytes.size(), 1U << 20)));
+    };
+    const ssize_t sent = tls_ ? tls_->move_bytes(write) : ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (sent <= 0) return false;
     bytes.remove_prefix(static_cast<size_t>(sent));
   }
@@ -76,12 +111,10 @@ bool Client::send(std::string_view bytes) {
 
 // As recv(): 0 at the end, which is the peer's word where there is TLS, or the socket's.
 long Client::receive(char* to, size_t size) {
-  if (ssl_ == nullptr) return ::recv(fd_, to, size, 0);
-  const int got = SSL_read(static_cast<SSL*>(ssl_), to, static_cast<int>(size));
-  if (got > 0) return got;
-  const int error = SSL_get_error(static_cast<SSL*>(ssl_), got);
+  if (!tls_) return ::recv(fd_, to, size, 0);
+  const int got = tls_->move_bytes([&](SSL* ssl) { return SSL_read(ssl, to, static_cast<int>(size)); });
   char byte;
-  return error == SSL_ERROR_ZERO_RETURN || ::recv(fd_, &byte, 1, 0) == 0 ? 0 : -1;
+  return got < 0 && ::recv(fd_, &byte, 1, 0) == 0 ? 0 : got;
 }
 
 bool Client::fill() {
@@ -183,12 +216,12 @@ bool Client::wait_closed() {
 }
 
 void Client::half_close() {
-  if (ssl_ != nullptr) SSL_shutdown(static_cast<SSL*>(ssl_));
+  if (tls_) SSL_shutdown(tls_->ssl);
   ::shutdown(fd_, SHUT_WR);
 }
 
 void Client::close() {
-  SSL_free(static_cast<SSL*>(std::exchange(ssl_, nullptr)));
+  tls_.reset();
   if (fd_ >= 0) ::close(std::exchange(fd_, -1));
 }
 

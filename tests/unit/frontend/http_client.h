@@ -1,14 +1,15 @@
 // An HTTP client of plain sockets that can also misbehave: sends any bytes, reads answers piece by piece, leaves when
 // told. Nothing of it comes from the code under test.
 //
-// Thread: one a client. Blocks, for at most kPatience a read; then the test fails by what the read returns.
-// Built with SWITCHYARD_HTTP_OVER_TLS, all of it happens over TLS, with OpenSSL's blocking calls: the same test bodies
-// for both kinds of port.
+// Threads: one a client, or one that sends beside one that reads. Blocks, for at most kPatience a read; then the test
+// fails by what the read returns.
+// Built with SWITCHYARD_HTTP_OVER_TLS, all of it happens over TLS: the same test bodies for both kinds of port.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -60,12 +61,14 @@ class Client {
   void reset();  // as a process that was killed with data unread
 
  private:
+  struct Tls;
+
   bool fill();
   long receive(char* to, size_t size);
   bool read_chunk(std::string& to);
 
   int fd_ = -1;
-  void* ssl_ = nullptr;  // of TLS
+  std::unique_ptr<Tls> tls_;  // null: plain
   std::string buffer_;
   std::string events_;
   std::string event_name_;
