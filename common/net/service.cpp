@@ -17,6 +17,7 @@
 #include "common/base/log.h"
 #include "common/net/link.h"
 #include "common/net/net.h"
+#include "common/net/tls.h"
 
 namespace switchyard::net {
 namespace {
