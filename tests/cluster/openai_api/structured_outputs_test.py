@@ -27,6 +27,7 @@ SCHEMAS = [
     {"type": "object", "properties": {"id": {"type": "string", "format": "uuid"}, "ip": {"type": "string", "format": "ipv4"}, "mail": {"type": "string", "format": "email"}}, "required": ["id", "ip", "mail"]},
     {"allOf": [{"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}, {"properties": {"b": {"const": "x"}}, "required": ["b"]}]},
 ]
+INVOICE = "Read this invoice, answer in JSON: Invoice Z8264\nSeller: Northfield Foods\nBuyer: Emma Stone\nDate: 2021-05-23\n9 x heater at 153\nTotal: 1377 dollars"
 TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {"city": {"type": "string", "maxLength": 20}}, "required": ["city"]}}},
          {"type": "function", "function": {"name": "clock", "parameters": {"type": "object", "properties": {"zone": {"enum": ["UTC", "CET"]}}, "required": ["zone"]}}}]
 
@@ -73,12 +74,12 @@ class StructuredOutputs(unittest.TestCase):
     def test_json_object_answers_are_objects(self):
         whole = 0
         for seed in range(20):
-            text, reason = chat(messages=[{"role": "user", "content": "Answer in JSON: name and age."}], seed=seed, temperature=0.7 + seed / 40, response_format={"type": "json_object"})
+            text, reason = chat(messages=[{"role": "user", "content": INVOICE}], seed=seed, temperature=0.7 + seed / 40, response_format={"type": "json_object"})
             self.assertTrue(text.startswith("{"))
             if reason == "stop":
                 self.assertIsInstance(json.loads(text), dict)
                 whole += 1
-        self.assertGreater(whole, 3)
+        self.assertGreater(whole, 10)
 
     def test_vllm_fields_hold(self):
         for seed in range(8):
@@ -125,16 +126,14 @@ class StructuredOutputs(unittest.TestCase):
             self.assertIn(json.loads(function["arguments"]), [{"zone": "UTC"}, {"zone": "CET"}])
 
     def test_reasoning_comes_before_the_form(self):
-        _, _, body = request(cluster, "POST", "/tokenize", {"model": MODEL, "prompt": "</think>", "add_special_tokens": False})
-        end, = body["tokens"]
         reasoned = 0
         for seed in range(12):
-            choice = answer(messages=[{"role": "user", "content": "What is 2+3?"}], seed=seed, temperature=1,
-                            chat_template_kwargs={"thinking": True}, logit_bias={str(end): seed / 3}, structured_outputs={"regex": "=[0-9]{2}"})
+            choice = answer(messages=[{"role": "user", "content": "Tell me what 47 + 32 is."}], seed=seed, temperature=1,
+                            chat_template_kwargs={"thinking": True}, structured_outputs={"regex": "=[0-9]{2}"})
             if choice["finish_reason"] == "stop":
                 self.assertRegex(choice["message"]["content"], r"\A\n{0,3}=[0-9]{2}\Z")
                 reasoned += bool(choice["message"].get("reasoning_content"))
-        self.assertGreater(reasoned, 0)
+        self.assertGreater(reasoned, 6)
 
     def test_refusals_name_the_field_and_the_place(self):
         schema = {"type": "object", "properties": {"x": {"not": {"type": "null"}}}}

@@ -33,6 +33,14 @@ class Tool:
     ask_back: Pair | None = None  # what the assistant then asks
 
 
+# What a result holds goes by other names in other people's services.
+RESULT_NAMES = {
+    "sky": ("sky", "weather", "condition"), "temperature": ("temperature", "degrees", "temp"), "price": ("price", "cost"),
+    "rate": ("rate", "exchange_rate"), "status": ("status", "state"), "flight": ("flight", "flight_number"),
+    "leaves": ("leaves", "departure"), "return_number": ("return_number", "return_id"),
+}  # fmt: skip
+
+
 def schema(tool: Tool, name: str, parameter_names: dict[str, str], language: str) -> dict[str, Any]:
     """The tool as an entry of the API's "tools" field, under the chosen names."""
     properties = {

@@ -10,7 +10,7 @@ from training.data.facts import Facts
 from training.data.sample import Message, Sample, Task, assistant, call_tool, pick, tool_result, user
 from training.data.tasks.chat import OPENINGS, casual, opening, small_talk
 from training.data.tasks.knowledge import knowledge_question
-from training.data.tasks.toolbox import TOOLS, Tool, schema
+from training.data.tasks.toolbox import RESULT_NAMES, TOOLS, Tool, schema
 
 
 class Offer:
@@ -107,6 +107,7 @@ def tool_answer(rng: random.Random, facts: Facts, language: str) -> Sample:
     else:
         result = offer.tool.result(rng, facts, language, values)
         answer = pick(language, *offer.tool.answer).format(**values, **result)
+        result = {rng.choice(RESULT_NAMES.get(key, (key,))): value for key, value in result.items()}
     messages = opening(rng, language) + [
         user(text),
         call_tool(offer.name, offer.arguments(values)),
