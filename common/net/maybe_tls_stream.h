@@ -8,7 +8,6 @@
 
 #include <openssl/types.h>
 
-#include <algorithm>
 #include <array>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -87,7 +86,5 @@ class MaybeTlsStream {
   Next next_;
   std::unique_ptr<boost::asio::ssl::stream<Next&>> tls_;
 };
-
-extern template class MaybeTlsStream<boost::asio::ip::tcp::socket>;
 
 }  // namespace switchyard::net

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <poll.h>
 #include <signal.h>
@@ -50,6 +51,7 @@ struct Client::Tls {
       int error;
       {
         const std::lock_guard lock(mutex);
+        ERR_clear_error();  // this thread's, of other connections too: SSL_get_error() would take one for this call's
         const int moved = call(ssl);
         if (moved > 0) return moved;
         error = SSL_get_error(ssl, moved);
