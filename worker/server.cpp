@@ -42,6 +42,7 @@ uint64_t monotonic_ns() {
 // A drained rank that hears nothing from the coordinator ends without its word: to the others it is then one that died.
 constexpr std::chrono::milliseconds kReleaseLimit{2000};
 constexpr std::chrono::milliseconds kExpertTokensInterval{1000};
+constexpr std::chrono::milliseconds kResidentInterval{1000};  // reading it costs as much as the rest of a heartbeat
 
 class ServerImpl final : public Server {
  public:
@@ -296,7 +297,11 @@ class ServerImpl final : public Server {
     r->set_drained(drained_);
     r->set_weight_bytes(weight_bytes_);
     r->set_kv_bytes(kv_bytes_);
-    r->set_resident_bytes(resident_bytes());
+    if (now() - resident_read_ >= kResidentInterval) {
+      resident_read_ = now();
+      resident_bytes_ = resident_bytes();
+    }
+    r->set_resident_bytes(resident_bytes_);
     if (progress_ != nullptr) {
       r->set_weight_bytes_loaded(progress_->bytes_done.load());
       r->set_weight_bytes_to_load(progress_->bytes_total.load());
@@ -519,6 +524,8 @@ class ServerImpl final : public Server {
   uint64_t kv_bytes_ = 0;
   uint32_t expert_layers_ = 0;
   Time expert_tokens_reported_{};
+  Time resident_read_{};
+  uint64_t resident_bytes_ = 0;  // as read then
   CoreWait core_wait_;
   double core_wait_seconds_ = 0;
   uint64_t reported_steps_ = 0;

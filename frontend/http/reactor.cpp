@@ -22,7 +22,6 @@ ServerReactor::ServerReactor(const ServerOptions& options, RequestHandler& handl
     : options_(options), handler_(handler), draining_(draining), io_(1), work_(io_.get_executor()), sweeper_(io_) {}
 
 void ServerReactor::start() {
-  asio::post(io_, [this] { sweep(); });
   thread_ = std::thread([this] { io_.run(); });
 }
 
@@ -65,6 +64,7 @@ void ServerReactor::add(asio::ip::tcp::socket socket, bool full) {
     sessions_.emplace(id, session);
     if (stopping_) return session->start_closed(id);
     session->start(id, full);
+    if (!sweeping_) sweep();
   });
 }
 
@@ -91,6 +91,8 @@ void ServerReactor::flush_all() {
 }
 
 void ServerReactor::sweep() {
+  sweeping_ = !sessions_.empty();  // an idle server sleeps
+  if (!sweeping_) return;
   sweeper_.expires_after(kSweep);
   sweeper_.async_wait([this](const error_code& cancelled) {
     if (cancelled || stopping_) return;

@@ -62,6 +62,7 @@ class ServerReactor final : public Reactor {
   boost::asio::io_context io_;
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;  // until every session is freed
   boost::asio::steady_timer sweeper_;
+  bool sweeping_ = false;  // while there are sessions
   std::thread thread_;
   std::atomic<uint32_t> connections_{0};
 
