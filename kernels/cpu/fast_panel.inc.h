@@ -19,11 +19,14 @@ constexpr size_t kBlockBytes = 16 * 1024;    // of a panel, half of the L1 cache
 constexpr size_t kPrefetchBytes = 6 * 1024;  // ahead of a panel that streams from memory
 constexpr uint32_t kUnrollRows = 4;          // short enough a step that the loop itself would show
 
-constexpr size_t kStepInputBytes = 4;                         // of a row, every form
+constexpr size_t kStepInputBytes = 4;                         // of a row, every form but wide rows
 constexpr size_t kStepPanelBytes = kPanel * kStepInputBytes;  // of a panel, every form but int4
 
+// A step's products are taken in kParts parts, each for all rows of a tile.
 struct FloatSums {
   using Sum = F;
+  static constexpr uint32_t kParts = 1;
+  static constexpr size_t kInputBytes = kStepInputBytes;
   static constexpr uint32_t kTile = kTileRows;
   static F load_sum(const float* p) { return load(p); }
   static F none() { return zero(); }
@@ -31,8 +34,8 @@ struct FloatSums {
 };
 
 struct Float32 : FloatSums {
-  static F weights(const char* p) { return load(reinterpret_cast<const float*>(p)); }
-  static F input(const char* p) {
+  static F weights(const char* p, uint32_t) { return load(reinterpret_cast<const float*>(p)); }
+  static F input(const char* p, uint32_t) {
     float x;
     __builtin_memcpy(&x, p, sizeof(x));
     return broadcast(x);
@@ -41,19 +44,33 @@ struct Float32 : FloatSums {
 };
 
 struct Bfloat16 : FloatSums {
-  static Pairs weights(const char* p) { return load_pairs(reinterpret_cast<const uint16_t*>(p)); }
-  static Pairs input(const char* p) { return broadcast_pair(reinterpret_cast<const uint16_t*>(p)); }
+  static Pairs weights(const char* p, uint32_t) { return load_pairs(reinterpret_cast<const uint16_t*>(p)); }
+  static Pairs input(const char* p, uint32_t) { return broadcast_pair(reinterpret_cast<const uint16_t*>(p)); }
   static F multiply(Pairs x, Pairs w, F sum) { return dot(x, w, sum); }
+};
+
+// bfloat16 weights with wide rows, where no instruction multiplies pairs: a tile that widens its inputs itself spends
+// as much on that as on a third of its products. The order is dot()'s: the even value of a step, then the odd one.
+struct WideBfloat16 : FloatSums {
+  static constexpr uint32_t kParts = 2;
+  static constexpr size_t kInputBytes = 2 * sizeof(float);
+  static F weights(const char* p, uint32_t part) {
+    return load_half_of_pairs(reinterpret_cast<const uint16_t*>(p), part);
+  }
+  static F input(const char* p, uint32_t part) { return Float32::input(p + part * sizeof(float), 0); }
+  static F multiply(F x, F w, F sum) { return fma_in_place(x, w, sum); }
 };
 
 // Its sums are integers, kept in the floats' places until scale_int8_sums().
 struct Int8 {
   using Sum = I;
   static constexpr uint32_t kTile = kInt8TileRows;
+  static constexpr uint32_t kParts = 1;
+  static constexpr size_t kInputBytes = kStepInputBytes;
   static I load_sum(const float* p) { return load_bits(p); }
   static I none() { return zero_bits(); }
-  static Bytes weights(const char* p) { return load_weight_bytes(p); }
-  static I input(const char* p) { return broadcast_bytes(p); }
+  static Bytes weights(const char* p, uint32_t) { return load_weight_bytes(p); }
+  static I input(const char* p, uint32_t) { return broadcast_bytes(p); }
   static I multiply(I x, Bytes w, I sum) { return dot(w, x, sum); }
   static void store_sum(float* p, I sum) { store_bits(p, sum); }
 };
@@ -137,14 +154,18 @@ void tile(const char* x, size_t x_stride, const char* panel, size_t steps, bool 
   const RowBases<kRows> in(x, x_stride);
   const auto step = [&](size_t i) __attribute__((always_inline)) {
     const char* w = panel + i * kStepPanelBytes;
-    const auto w0 = Form::weights(w);
-    const auto w1 = Form::weights(w + kStepPanelBytes / 2);
     ahead.ask<kStepPanelBytes / 64>(i);
+#pragma GCC unroll 2
+    for (uint32_t part = 0; part < Form::kParts; ++part) {
+      if (part != 0) asm("" : "+r"(w));  // loads them again, in place of keeping both parts in registers
+      const auto w0 = Form::weights(w, part);
+      const auto w1 = Form::weights(w + kStepPanelBytes / 2, part);
 #pragma GCC unroll 16
-    for (uint32_t r = 0; r < kRows; ++r) {
-      const auto value = Form::input(in.row(r) + i * kStepInputBytes);
-      s0[r] = Form::multiply(value, w0, s0[r]);
-      s1[r] = Form::multiply(value, w1, s1[r]);
+      for (uint32_t r = 0; r < kRows; ++r) {
+        const auto value = Form::input(in.row(r) + i * Form::kInputBytes, part);
+        s0[r] = Form::multiply(value, w0, s0[r]);
+        s1[r] = Form::multiply(value, w1, s1[r]);
+      }
     }
   };
   if constexpr (kRows <= kUnrollRows) {
@@ -266,7 +287,7 @@ void panel_sums(const char* x, size_t x_stride, uint32_t rows, const char* panel
     const char* coming = i + block < steps ? here + block * kStepPanelBytes : next;
     const size_t count = least(block, steps - i);
     in_tiles<Form::kTile>(rows, [&](uint32_t t, uint32_t begin, auto height) {
-      tile<Form, decltype(height)::value>(x + begin * x_stride + i * kStepInputBytes, x_stride, here, count, i != 0,
+      tile<Form, decltype(height)::value>(x + begin * x_stride + i * Form::kInputBytes, x_stride, here, count, i != 0,
                                           sums + size_t{begin} * kPanel,
                                           tiles == 1 ? Ahead::own(here, kStepPanelBytes)
                                                      : Ahead::next(coming, block * kStepPanelBytes, count, t, tiles));
@@ -316,15 +337,33 @@ void scale_int4_sums(const char* x, size_t x_stride, uint32_t rows, uint32_t k, 
   }
 }
 
+// Rows as a product takes them: encoded for the weights' form, or those of bfloat16 widened to floats.
+struct Rows {
+  const char* data;
+  size_t stride;  // bytes
+  bool wide = false;
+
+  Rows from(size_t row) const { return {data + row * stride, stride, wide}; }
+};
+
 // sums (rows, kPanel) = x times one panel, without bias; rows <= kRowBlock. next: the panel that comes after it, or
 // null.
-void panel_product(const PackedMatrix& w, size_t index, const char* x, size_t x_stride, uint32_t rows, float* sums,
-                   const char* next) {
+void panel_product(const PackedMatrix& w, size_t index, const Rows& in, uint32_t rows, float* sums, const char* next) {
   const char* panel = panel_of(w, index);
+  const char* x = in.data;
+  const size_t x_stride = in.stride;
   const size_t steps = step_count(w.form, w.k);
   switch (w.form) {
     case WeightForm::kFloat32: panel_sums<Float32>(x, x_stride, rows, panel, steps, sums, next); break;
-    case WeightForm::kBfloat16: panel_sums<Bfloat16>(x, x_stride, rows, panel, steps, sums, next); break;
+    case WeightForm::kBfloat16:
+      if constexpr (!kPairDots) {
+        if (in.wide) {
+          panel_sums<WideBfloat16>(x, x_stride, rows, panel, steps, sums, next);
+          break;
+        }
+      }
+      panel_sums<Bfloat16>(x, x_stride, rows, panel, steps, sums, next);
+      break;
     case WeightForm::kInt8:
       panel_sums<Int8>(x, x_stride, rows, panel + kScaleBytes, steps, sums, next);
       scale_int8_sums(x, x_stride, rows, panel, w.k, sums);

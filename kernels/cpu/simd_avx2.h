@@ -10,8 +10,7 @@ namespace switchyard::kernels::cpu::SWITCHYARD_SIMD {
 namespace {
 
 constexpr uint32_t kLanes = 8;
-constexpr uint32_t kTileRows =
-    6;  // 6 rows x 2 vectors of sums + 2 of weights + 1 of inputs: 16 registers (two spill when widening bf16)
+constexpr uint32_t kTileRows = 6;      // 6 rows x 2 vectors of sums + 2 of weights + 1 of inputs: 15 of 16 registers
 constexpr uint32_t kInt8TileRows = 4;  // weights are two vectors each, and a product takes two more
 constexpr uint32_t kInt4TileRows = 2;
 
@@ -31,6 +30,11 @@ inline void store(float* p, F x) { _mm256_storeu_ps(p, x); }
 inline void store_first(float* p, F x, size_t count) { _mm256_maskstore_ps(p, first_lanes(count), x); }
 
 inline F fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
+// The same, and the sum keeps its register: where a loop needs all of them, GCC moves sums about and spills some.
+inline F fma_in_place(F a, F b, F c) {
+  asm("vfmadd231ps %2, %1, %0" : "+x"(c) : "x"(a), "x"(b));
+  return c;
+}
 inline F add(F a, F b) { return _mm256_add_ps(a, b); }
 inline F sub(F a, F b) { return _mm256_sub_ps(a, b); }
 inline F mul(F a, F b) { return _mm256_mul_ps(a, b); }
@@ -104,6 +108,11 @@ inline Pairs broadcast_pair(const uint16_t* p) {
   return split(_mm256_set1_epi32(bits));
 }
 inline F dot(Pairs a, Pairs b, F sum) { return fma(a.odd, b.odd, fma(a.even, b.even, sum)); }
+// The even values (0) or the odd ones (1) of kLanes pairs.
+inline F load_half_of_pairs(const uint16_t* p, uint32_t half) {
+  const Pairs pairs = load_pairs(p);
+  return half == 0 ? pairs.even : pairs.odd;
+}
 inline I pair_up(const uint16_t* even, const uint16_t* odd) {
   const I low = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(even)));
   const I high = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(odd)));

@@ -32,6 +32,7 @@ inline void store(float* p, F x) { _mm512_storeu_ps(p, x); }
 inline void store_first(float* p, F x, size_t count) { _mm512_mask_storeu_ps(p, first_lanes(count), x); }
 
 inline F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
+inline F fma_in_place(F a, F b, F c) { return fma(a, b, c); }
 inline F add(F a, F b) { return _mm512_add_ps(a, b); }
 inline F sub(F a, F b) { return _mm512_sub_ps(a, b); }
 inline F mul(F a, F b) { return _mm512_mul_ps(a, b); }
@@ -122,6 +123,13 @@ inline Pairs broadcast_pair(const uint16_t* p) {
 }
 inline F dot(Pairs a, Pairs b, F sum) { return fma(a.odd, b.odd, fma(a.even, b.even, sum)); }
 #endif
+
+// The even values (0) or the odd ones (1) of kLanes pairs.
+inline F load_half_of_pairs(const uint16_t* p, uint32_t half) {
+  const I x = _mm512_loadu_si512(p);
+  return _mm512_castsi512_ps(half == 0 ? _mm512_slli_epi32(x, 16)
+                                       : _mm512_and_si512(x, _mm512_set1_epi32(static_cast<int32_t>(0xffff0000))));
+}
 
 // kLanes values of either as pairs (even, odd).
 inline I pair_up(const uint16_t* even, const uint16_t* odd) {
