@@ -86,6 +86,7 @@ eval: deps build
 
 # Unit tests under AddressSanitizer and UndefinedBehaviorSanitizer, and those of threads and sockets under ThreadSanitizer, but for the
 # emulation of CUDA's grid: its fibers are one thread, on stacks that ThreadSanitizer does not follow.
+# To be run by hand where threads, sockets or parsers change: it compiles for most of an hour on two slow cores.
 tsan_folders = $(patsubst tests/unit/%/CMakeLists.txt,%,$(wildcard $(addsuffix /CMakeLists.txt,$(addprefix tests/unit/,net kernels scheduler exchange coordinator frontend))))
 sanitize: deps
 	cmake --preset asan && cmake --build build-asan --target tests/unit/all
