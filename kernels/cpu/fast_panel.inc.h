@@ -49,8 +49,8 @@ struct Bfloat16 : FloatSums {
   static F multiply(Pairs x, Pairs w, F sum) { return dot(x, w, sum); }
 };
 
-// bfloat16 weights with wide rows, where no instruction multiplies pairs: a tile that widens its inputs itself spends
-// as much on that as on a third of its products. The order is dot()'s: the even value of a step, then the odd one.
+// bfloat16 weights with wide rows, where no instruction multiplies pairs: a tile that widens its inputs itself takes
+// a third longer. The order is dot()'s: the even value of a step, then the odd one.
 struct WideBfloat16 : FloatSums {
   static constexpr uint32_t kParts = 2;
   static constexpr size_t kInputBytes = 2 * sizeof(float);

@@ -215,21 +215,21 @@ TEST_P(Linear, ARowHasTheSameBitsAloneAndAmongAnyNumberOfOthers) {
 
 TEST_P(Linear, LargeBatchesHaveTheBitsOfSingleRows) {
   const uint32_t n = 45;
-  const uint32_t k = 300;
-  const uint32_t rows = 601;
-  for (const WeightForm form : kForms) {
-    ThreadPool pool(2);
-    const Matrix w(ops(), form, n, k, 21);
-    const Memory in = encoded(pool, form, random_values(size_t{rows} * k, 22), rows, k);
-    std::vector<float> y(rows * n);
-    ops().gemm(pool, in.get(), rows, w.packed, y.data(), n);
-    for (uint32_t r = 0; r < rows; ++r) {
-      std::vector<float> alone(n);
-      ops().gemm(pool, static_cast<const char*>(in.get()) + r * ops().encoded_row_bytes(form, k), 1, w.packed,
-                 alone.data(), n);
-      ASSERT_TRUE(same_bits(y.data() + r * n, alone.data(), n)) << "row " << r;
+  // The longer rows take a panel in several blocks of k, in every form.
+  for (const auto& [k, rows] : {std::pair(300U, 601U), std::pair(4301U, 26U)})
+    for (const WeightForm form : kForms) {
+      ThreadPool pool(2);
+      const Matrix w(ops(), form, n, k, 21);
+      const Memory in = encoded(pool, form, random_values(size_t{rows} * k, 22), rows, k);
+      std::vector<float> y(rows * n);
+      ops().gemm(pool, in.get(), rows, w.packed, y.data(), n);
+      for (uint32_t r = 0; r < rows; ++r) {
+        std::vector<float> alone(n);
+        ops().gemm(pool, static_cast<const char*>(in.get()) + r * ops().encoded_row_bytes(form, k), 1, w.packed,
+                   alone.data(), n);
+        ASSERT_TRUE(same_bits(y.data() + r * n, alone.data(), n)) << "row " << r;
+      }
     }
-  }
 }
 
 TEST_P(Linear, GemmHeadsIsOneProductPerHeadWithTheSameBitsForAnyBatch) {
@@ -322,6 +322,8 @@ TEST_P(Linear, GroupedMlpIsEachRowThroughItsSlotWithTheBitsOfTheRowAlone) {
       {WeightForm::kInt8, WeightForm::kInt8, 33, 45, true, glu, {0, 0, 201, 0, 1}},
       {WeightForm::kInt4, WeightForm::kInt4, 128, 70, true, silu, {5, 0, 1, 101, 0}},
       {WeightForm::kInt8, WeightForm::kInt4, 40, 64, false, silu, {0, 13, 0, 2, 0}},
+      {WeightForm::kBfloat16, WeightForm::kInt8, 45, 64, false, silu, {0, 13, 0, 2, 0}},
+      {WeightForm::kBfloat16, WeightForm::kBfloat16, 1100, 61, false, silu, {7, 0, 2, 0, 5}},
       {WeightForm::kInt4, WeightForm::kFloat32, 70, 33, false, glu, {1, 1, 0, 25, 1}},
   };
   for (const MlpCase& c : cases) {
